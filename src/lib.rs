@@ -1,8 +1,39 @@
 //! A local authenticating proxy for the Microsoft Defender APIs.
+//!
+//! Point any HTTP tool at localhost and it talks to Microsoft Defender, signed in.
+//!
+//! # Life of a request
+//!
+//! [`server`] accepts a connection and hands it to a worker; [`server::connection`] speaks HTTP with the client; then one function,
+//! [`proxy::Proxy::handle`], takes the request through these steps, each of which makes the only input that the next one takes:
+//!
+//! 1. [`guard`]: may this client use the credentials?
+//! 2. [`route`]: upstream, audience and identity of the path; what the client sent for credentials is stripped ([`headers`]).
+//! 3. [`auth`]: the token of (identity, tenant, audience), cached, fetched once however many wait, renewed ahead.
+//! 4. [`upstream`]: sent over TLS; bodies stream ([`body`]).
+//! 5. [`rewrite`]: links to upstream become links to the client's own origin, as the body streams.
+//!
+//! An [`error::Error`] on the way becomes a `problem+json` response; [`access`] writes one line for each request.
+//!
+//! [`sandbox`] has stand-ins for Entra ID and the APIs, for trying, developing and testing without a tenant.
 
+pub mod access;
 pub mod auth;
+pub mod body;
+pub mod cli;
 pub mod cloud;
 pub mod config;
+pub mod error;
+pub mod guard;
+pub mod headers;
 pub mod origin;
+pub mod proxy;
 pub mod rewrite;
+pub mod route;
 pub mod sandbox;
+pub mod serve;
+pub mod server;
+pub mod target;
+pub mod telemetry;
+pub mod throttle;
+pub mod upstream;

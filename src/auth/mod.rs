@@ -1,4 +1,278 @@
-//! Tokens: who the proxy acts as, and what it shows upstream.
+//! Tokens: who the proxy acts as, what it shows upstream, and how long.
+//!
+//! [`Tokens`] keeps one entry for each [`TokenKey`]. A key is all that a token is good for, so a token can't be used for
+//! another identity, tenant or audience. [`entra`] fetches and knows nothing of this cache.
 
+pub mod aadsts;
+pub mod entra;
+pub mod error;
 pub mod identity;
 pub mod secret;
+pub mod token;
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use moka::{future::Cache, ops::compute::{CompResult, Op}};
+use tokio::runtime::Handle;
+
+pub use self::token::AccessToken;
+use crate::error::Chain;
+use self::{
+    entra::Entra,
+    error::TokenError,
+    identity::{Audience, Identity, TenantId},
+};
+
+/// What a token is good for.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct TokenKey {
+    /// The identity's name in the configuration.
+    pub identity: Arc<str>,
+    /// The directory that issues the token.
+    pub tenant: TenantId,
+    /// The API that accepts it.
+    pub audience: Audience,
+}
+
+/// The token cache: one fetch however many wait, renewal ahead, and failures that are remembered.
+///
+/// A cheap handle; clones share the cache. Fetches and renewals run on the runtime that [`Tokens::new`] was given, so
+/// neither a client that hangs up nor a worker that stops can break one off.
+#[derive(Clone, Debug)]
+pub struct Tokens {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    entra: Entra,
+    entries: Cache<TokenKey, Arc<Entry>>,
+    runtime: Handle,
+}
+
+impl Tokens {
+    /// A cache over `entra` whose fetches run on `runtime`.
+    #[must_use]
+    pub fn new(entra: Entra, runtime: Handle) -> Self {
+        let entries = Cache::builder().max_capacity(CAPACITY).time_to_idle(IDLE).build();
+        Self { shared: Arc::new(Shared { entra, entries, runtime }) }
+    }
+
+    /// The token for `key`: at once when there is a live one, else after one fetch that all who ask share.
+    ///
+    /// Cancel-safe: the fetch goes on without its asker, for the next one.
+    ///
+    /// # Errors
+    /// The failure of the fetch, or of the last one while its hold-off lasts.
+    pub async fn get(&self, identity: &Arc<Identity>, key: &TokenKey) -> Result<Arc<AccessToken>, Arc<TokenError>> {
+        if let Some(entry) = self.shared.entries.get(key).await
+            && let Some(known) = entry.known()
+        {
+            return known;
+        }
+        self.fetch(identity, key, Need::Any).await
+    }
+
+    /// A token other than `rejected`, which upstream answered with `401`.
+    ///
+    /// `Ok(None)` when it is too early to ask again: a missing licence is a `401` too, and no new token cures it. So each
+    /// refusal in a row lengthens the time that the next token must have lived.
+    ///
+    /// # Errors
+    /// As [`Tokens::get`].
+    pub async fn refresh(
+        &self,
+        identity: &Arc<Identity>,
+        key: &TokenKey,
+        rejected: &Arc<AccessToken>,
+    ) -> Result<Option<Arc<AccessToken>>, Arc<TokenError>> {
+        let token = self.fetch(identity, key, Need::Unrejected(Arc::clone(rejected))).await?;
+        Ok((!Arc::ptr_eq(&token, rejected)).then_some(token))
+    }
+
+    /// Runs the fetch as a task of its own; the cache's lock on the key lets one run at a time.
+    async fn fetch(
+        &self,
+        identity: &Arc<Identity>,
+        key: &TokenKey,
+        need: Need,
+    ) -> Result<Arc<AccessToken>, Arc<TokenError>> {
+        let (shared, key) = (Arc::clone(&self.shared), key.clone());
+        let (identity, name) = (Arc::clone(identity), Arc::clone(&identity.name));
+        let task = self.shared.runtime.spawn(async move {
+            let entry = shared.update(&identity, &key, &need).await;
+            entry.known()
+        });
+        let stopped = || Err(Arc::new(TokenError::stopped(&name)));
+        task.await.ok().flatten().unwrap_or_else(stopped)
+    }
+}
+
+/// Why a fetch may be needed; decided again under the key's lock, as another may have done it meanwhile.
+#[derive(Debug)]
+enum Need {
+    /// Any live token will do.
+    Any,
+    /// This one was refused by upstream.
+    Unrejected(Arc<AccessToken>),
+    /// This one is near its end.
+    Newer(Arc<AccessToken>),
+}
+
+impl Shared {
+    /// Replaces the entry by the outcome of a fetch, if `need` still asks for one.
+    async fn update(self: &Arc<Self>, identity: &Arc<Identity>, key: &TokenKey, need: &Need) -> Arc<Entry> {
+        let result = self
+            .entries
+            .entry_by_ref(key)
+            .and_compute_with(async |current| {
+                let current = current.map(moka::Entry::into_value).unwrap_or_default();
+                if current.settles(need) {
+                    return Op::Nop;
+                }
+                Op::Put(Arc::new(self.next(identity, key, (&current, need)).await))
+            })
+            .await;
+        match result {
+            CompResult::Inserted(entry) | CompResult::ReplacedWith(entry) | CompResult::Unchanged(entry) => {
+                entry.into_value()
+            }
+            CompResult::Removed(_) | CompResult::StillNone(_) => Arc::default(),
+        }
+    }
+
+    /// One fetch, and the entry that follows from it. A live token outlasts a failed renewal.
+    async fn next(self: &Arc<Self>, identity: &Arc<Identity>, key: &TokenKey, was: (&Entry, &Need)) -> Entry {
+        let (current, need) = was;
+        let refreshes = match need {
+            Need::Unrejected(token) => token.refreshes().saturating_add(1),
+            Need::Any | Need::Newer(_) => 0,
+        };
+        match self.entra.fetch(identity, key, refreshes).await {
+            Ok(token) => {
+                tracing::info!(identity = %key.identity, tenant = %key.tenant, audience = %key.audience,
+                    life_s = token.life().as_secs(), "token fetched");
+                let token = Arc::new(token);
+                let renewal = Arc::clone(self).renew(Arc::clone(identity), key.clone(), Arc::clone(&token));
+                self.runtime.spawn(renewal);
+                Entry { token: Some(token), failure: None }
+            }
+            Err(error) => {
+                let failure = Failure::new(error, current.failure.as_ref());
+                tracing::warn!(identity = %key.identity, tenant = %key.tenant, audience = %key.audience,
+                    serves_on = current.live().is_some(), retry_in_s = failure.remaining().as_secs(),
+                    error = %Chain(&*failure.error), next = failure.error.next_step(), "no token");
+                Entry { token: current.token.clone(), failure: Some(failure) }
+            }
+        }
+    }
+
+    /// Waits for the token's time and replaces it while it still serves.
+    ///
+    /// A token that no request has used since it was fetched is left to end, until one does.
+    async fn renew(self: Arc<Self>, identity: Arc<Identity>, key: TokenKey, token: Arc<AccessToken>) {
+        tokio::time::sleep(token.until_renewal()).await;
+        if tokio::time::timeout(token.until_end(), token.used()).await.is_err() {
+            return;
+        }
+        let need = Need::Newer(Arc::clone(&token));
+        while token.is_live() && self.holds(&key, &token).await {
+            let entry = self.update(&identity, &key, &need).await;
+            let Some(failure) = entry.failure.as_ref() else { return };
+            tokio::time::sleep(failure.remaining().min(token.until_end())).await;
+        }
+    }
+
+    async fn holds(&self, key: &TokenKey, token: &Arc<AccessToken>) -> bool {
+        let entry = self.entries.get(key).await;
+        entry.and_then(|entry| entry.token.clone()).is_some_and(|held| Arc::ptr_eq(&held, token))
+    }
+}
+
+/// A snapshot of what is known for a key; replaced whole, never changed.
+#[derive(Debug, Default)]
+struct Entry {
+    token: Option<Arc<AccessToken>>,
+    failure: Option<Failure>,
+}
+
+impl Entry {
+    /// What can be answered without a fetch.
+    fn known(&self) -> Option<Result<Arc<AccessToken>, Arc<TokenError>>> {
+        if let Some(token) = self.live() {
+            token.note_use();
+            return Some(Ok(Arc::clone(token)));
+        }
+        let failure = self.failure.as_ref().filter(|failure| failure.holds())?;
+        Some(Err(Arc::clone(&failure.error)))
+    }
+
+    /// Is a fetch unnecessary, or too early?
+    fn settles(&self, need: &Need) -> bool {
+        let is = |token: &Arc<AccessToken>| self.token.as_ref().is_some_and(|held| Arc::ptr_eq(held, token));
+        match need {
+            Need::Any => self.live().is_some() || self.holds_off(),
+            Need::Newer(token) => !is(token) || self.holds_off(),
+            Need::Unrejected(token) if is(token) => self.holds_off() || token.age() < rest(token.refreshes()),
+            Need::Unrejected(_) => self.live().is_some() || self.holds_off(),
+        }
+    }
+
+    fn live(&self) -> Option<&Arc<AccessToken>> {
+        self.token.as_ref().filter(|token| token.is_live())
+    }
+
+    fn holds_off(&self) -> bool {
+        self.failure.as_ref().is_some_and(Failure::holds)
+    }
+}
+
+/// The last failure, and until when it stands for an answer.
+#[derive(Debug)]
+struct Failure {
+    error: Arc<TokenError>,
+    retry_at: Instant,
+    count: u32,
+}
+
+impl Failure {
+    fn new(error: TokenError, previous: Option<&Self>) -> Self {
+        let count = previous.map_or(0, |previous| previous.count).saturating_add(1);
+        Self { retry_at: Instant::now() + error.hold_off(count), error: Arc::new(error), count }
+    }
+
+    fn holds(&self) -> bool {
+        Instant::now() < self.retry_at
+    }
+
+    fn remaining(&self) -> Duration {
+        self.retry_at.saturating_duration_since(Instant::now())
+    }
+}
+
+/// How old a token must be before another refusal fetches a new one, after `refreshes` in a row that didn't help.
+fn rest(refreshes: u32) -> Duration {
+    match refreshes {
+        0 => Duration::ZERO,
+        n => Duration::from_secs(60).saturating_mul(1 << (n - 1).min(3)).min(Duration::from_secs(300)),
+    }
+}
+
+/// More keys than this, and those that were idle longest are dropped. An entry is some KiB.
+const CAPACITY: u64 = 20_000;
+/// An entry that nobody asks for is dropped after this time, token and all.
+const IDLE: Duration = Duration::from_secs(26 * 3_600);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn refusals_in_a_row_slow_down() {
+        let seconds: Vec<_> = (0..7).map(|n| rest(n).as_secs()).collect();
+        assert_eq!(seconds, [0, 60, 120, 240, 300, 300, 300]);
+    }
+}

@@ -1,0 +1,174 @@
+//! The token source: asks Entra ID's v2.0 token endpoint, through the proxy's own HTTP client.
+//!
+//! Knows nothing of caching. Only this file sees the types of `oauth2`.
+
+use std::{borrow::Cow, time::Duration};
+
+use http::{Response, StatusCode, header::RETRY_AFTER};
+use oauth2::{
+    AuthType, ClientSecret, RequestTokenError, Scope, TokenResponse as _, TokenUrl,
+    basic::BasicTokenType,
+};
+use serde::Deserialize;
+
+use super::{
+    TokenKey,
+    aadsts::Class,
+    error::{Refusal, TokenError},
+    identity::{Credential, Identity, Kind},
+    token::AccessToken,
+};
+use crate::{origin::Origin, throttle, upstream::HttpClient};
+
+/// Fetches tokens for the identities of one cloud.
+#[derive(Clone, Debug)]
+pub struct Entra {
+    login: Origin,
+    http: HttpClient,
+}
+
+impl Entra {
+    /// A source that asks `login` (the cloud's login host) through `http`.
+    #[must_use]
+    pub fn new(login: Origin, http: HttpClient) -> Self {
+        Self { login, http }
+    }
+
+    /// One token request (RFC 6749 §4.4). `refreshes` is handed to the token, see [`AccessToken::new`].
+    ///
+    /// # Errors
+    /// When the credential can't be read, Entra ID can't be reached or says no.
+    pub async fn fetch(&self, identity: &Identity, key: &TokenKey, refreshes: u32) -> Result<AccessToken, TokenError> {
+        let Kind::Application { client_id, credential, .. } = &identity.kind;
+        let Credential::Secret(source) = credential;
+        let secret = source
+            .read()
+            .await
+            .map_err(|source| TokenError::Credential { identity: identity.name.to_string(), source })?;
+        let client = OAuth::new(oauth2::ClientId::new(client_id.as_str().to_owned()))
+            .set_auth_type(AuthType::RequestBody)
+            .set_client_secret(ClientSecret::new(secret.expose().to_owned()))
+            .set_token_uri(self.token_url(identity, key)?);
+        let http = |request| self.call(request);
+        let answer = client
+            .exchange_client_credentials()
+            .add_scope(Scope::new(key.audience.scope()))
+            .request_async(&http)
+            .await
+            .map_err(|error| token_error(identity, error))?;
+        to_token(&answer, refreshes).ok_or_else(|| unavailable(identity, "its answer holds no usable token"))
+    }
+
+    fn token_url(&self, identity: &Identity, key: &TokenKey) -> Result<TokenUrl, TokenError> {
+        TokenUrl::new(format!("{}/{}/oauth2/v2.0/token", self.login, key.tenant))
+            .map_err(|_| unavailable(identity, "its token URL can't be formed"))
+    }
+
+    /// `oauth2` drops status and headers of a failure, so failures are told apart here, before it parses.
+    async fn call(&self, request: oauth2::HttpRequest) -> Result<oauth2::HttpResponse, CallError> {
+        let response = self.http.fetch(request, ANSWER_LIMIT).await?;
+        match response.status() {
+            StatusCode::OK if response.body().is_empty() => Err(CallError::Status("an empty answer".to_owned(), None)),
+            StatusCode::OK => Ok(response),
+            status => Err(refusal(&response).unwrap_or_else(|| {
+                CallError::Status(format!("status {status}"), throttle::retry_after(response.headers()))
+            })),
+        }
+    }
+}
+
+type OAuth = oauth2::Client<
+    oauth2::basic::BasicErrorResponse,
+    Answer,
+    oauth2::basic::BasicTokenIntrospectionResponse,
+    oauth2::StandardRevocableToken,
+    oauth2::basic::BasicRevocationErrorResponse,
+>;
+type Answer = oauth2::StandardTokenResponse<Extra, BasicTokenType>;
+
+/// The fields of a token answer that RFC 6749 doesn't have.
+#[derive(Debug, Deserialize, serde::Serialize)]
+struct Extra {
+    refresh_in: Option<u64>,
+}
+
+impl oauth2::ExtraTokenFields for Extra {}
+
+#[derive(Debug, thiserror::Error)]
+enum CallError {
+    #[error("Entra ID can't be reached")]
+    Http(#[from] crate::error::Error),
+    #[error("{0}")]
+    Status(String, Option<Duration>),
+    #[error("{0}")]
+    Refused(Refusal),
+}
+
+/// The error body of the token endpoint. Its `error_description` is not read: it may quote what was sent.
+#[derive(Deserialize)]
+struct ErrorBody<'a> {
+    error: Cow<'a, str>,
+    #[serde(default)]
+    error_codes: Vec<u32>,
+    suberror: Option<String>,
+    trace_id: Option<String>,
+}
+
+fn refusal(response: &Response<Vec<u8>>) -> Option<CallError> {
+    if response.status() == StatusCode::TOO_MANY_REQUESTS || response.status().is_server_error() {
+        return None;
+    }
+    let body: ErrorBody<'_> = serde_json::from_slice(response.body()).ok()?;
+    let refusal = Refusal {
+        error: body.error.into_owned(),
+        code: body.error_codes.first().copied(),
+        suberror: body.suberror,
+        trace_id: body.trace_id,
+    };
+    if refusal.class() == Class::Transient && response.headers().contains_key(RETRY_AFTER) {
+        return Some(CallError::Status(refusal.to_string(), throttle::retry_after(response.headers())));
+    }
+    Some(CallError::Refused(refusal))
+}
+
+fn token_error(
+    identity: &Identity,
+    error: RequestTokenError<CallError, oauth2::basic::BasicErrorResponse>,
+) -> TokenError {
+    match error {
+        RequestTokenError::Request(CallError::Refused(refusal)) => {
+            TokenError::Refused { identity: identity.name.to_string(), refusal }
+        }
+        RequestTokenError::Request(CallError::Status(reason, retry_after)) => {
+            TokenError::Unavailable { identity: identity.name.to_string(), reason, retry_after, source: None }
+        }
+        RequestTokenError::Request(CallError::Http(error)) => TokenError::Unavailable {
+            identity: identity.name.to_string(),
+            reason: "it can't be reached".to_owned(),
+            retry_after: None,
+            source: Some(error.into()),
+        },
+        // The parse error's text would quote the answer, which may hold a token.
+        RequestTokenError::Parse(..) | RequestTokenError::ServerResponse(_) | RequestTokenError::Other(_) => {
+            unavailable(identity, "its answer is not a token response")
+        }
+    }
+}
+
+fn to_token(answer: &Answer, refreshes: u32) -> Option<AccessToken> {
+    let life = answer.expires_in().filter(|life| !life.is_zero())?;
+    let refresh_in = answer.extra_fields().refresh_in.map(Duration::from_secs);
+    AccessToken::new(answer.access_token().secret(), life, refresh_in, refreshes)
+}
+
+fn unavailable(identity: &Identity, reason: &str) -> TokenError {
+    TokenError::Unavailable {
+        identity: identity.name.to_string(),
+        reason: reason.to_owned(),
+        retry_after: None,
+        source: None,
+    }
+}
+
+/// The largest answer that is read, in bytes. A token is a few KiB; an endless answer must not fill the memory.
+const ANSWER_LIMIT: usize = 256 * 1024;

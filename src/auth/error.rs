@@ -1,0 +1,192 @@
+//! Why a token could not be had.
+
+use std::{fmt, time::Duration};
+
+use super::aadsts::{self, Class};
+use crate::{auth::secret::SecretError, body::BoxError};
+
+/// Why a token could not be had. Holds no secret, and no text of Entra ID's but its short `error` and its number.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TokenError {
+    /// Entra ID answered that it won't.
+    #[error("Entra ID refused a token for identity '{identity}': {refusal}")]
+    Refused {
+        /// The identity's name in the configuration.
+        identity: String,
+        /// What Entra ID said.
+        refusal: Refusal,
+    },
+    /// Entra ID could not be reached, was overloaded, or answered nonsense.
+    #[error("Entra ID gave no token for identity '{identity}': {reason}")]
+    Unavailable {
+        /// The identity's name in the configuration.
+        identity: String,
+        /// What happened, in a few words.
+        reason: String,
+        /// How long Entra ID asked to wait.
+        retry_after: Option<Duration>,
+        /// The cause, when the network failed.
+        source: Option<BoxError>,
+    },
+    /// The identity's own secret could not be read.
+    #[error("the credential of identity '{identity}' can't be read")]
+    Credential {
+        /// The identity's name in the configuration.
+        identity: String,
+        /// Why.
+        source: SecretError,
+    },
+}
+
+impl TokenError {
+    /// What can be done about it.
+    #[must_use]
+    pub fn class(&self) -> Class {
+        match self {
+            Self::Refused { refusal, .. } => refusal.class(),
+            Self::Unavailable { .. } => Class::Transient,
+            Self::Credential { .. } => Class::Fatal,
+        }
+    }
+
+    /// How long nobody shall ask again, after `failures` failures in a row (this one included).
+    ///
+    /// About fifteen equal requests in five minutes lock an app out (AADSTS50196), and after an outage the first retry
+    /// shall come no sooner than five seconds.
+    #[must_use]
+    pub fn hold_off(&self, failures: u32) -> Duration {
+        match self {
+            Self::Unavailable { retry_after: Some(wait), .. } => (*wait).clamp(Duration::from_secs(1), LONGEST_HOLD_OFF),
+            Self::Refused { refusal, .. } if refusal.code == Some(LOOP_DETECTED) => Duration::from_secs(300),
+            Self::Refused { refusal, .. } if refusal.class() != Class::Transient => Duration::from_secs(60),
+            Self::Refused { .. } | Self::Unavailable { .. } => {
+                Duration::from_secs(5).saturating_mul(1 << failures.saturating_sub(1).min(5)).min(Duration::from_secs(60))
+            }
+            // Nothing was sent to Entra ID; the pause is for the machine that reads the secret.
+            Self::Credential { .. } => Duration::from_secs(5),
+        }
+    }
+
+    /// The fetch ended with the program.
+    #[must_use]
+    pub fn stopped(identity: &str) -> Self {
+        Self::Unavailable {
+            identity: identity.to_owned(),
+            reason: "the proxy is stopping".to_owned(),
+            retry_after: None,
+            source: None,
+        }
+    }
+
+    /// The `AADSTS` number, if Entra ID named one.
+    #[must_use]
+    pub fn code(&self) -> Option<u32> {
+        match self {
+            Self::Refused { refusal, .. } => refusal.code,
+            Self::Unavailable { .. } | Self::Credential { .. } => None,
+        }
+    }
+
+    /// What to do about it, in a user's words.
+    #[must_use]
+    pub fn next_step(&self) -> &'static str {
+        match self {
+            Self::Refused { refusal, .. } => refusal.next_step(),
+            Self::Unavailable { .. } => "check the network, the HTTP proxy and the status of Entra ID; the proxy tries again by itself",
+            Self::Credential { .. } => "make the secret readable; `defender-proxy check` tells whether it is",
+        }
+    }
+}
+
+/// An error answer of the token endpoint (RFC 6749 §5.2).
+#[derive(Clone, Debug)]
+pub struct Refusal {
+    /// The OAuth error, such as `invalid_client`.
+    pub error: String,
+    /// The `AADSTS` number.
+    pub code: Option<u32>,
+    /// Entra's finer class of `invalid_grant`.
+    pub suberror: Option<String>,
+    /// What to name to Microsoft's support.
+    pub trace_id: Option<String>,
+}
+
+impl Refusal {
+    /// What can be done about it.
+    #[must_use]
+    pub fn class(&self) -> Class {
+        aadsts::class(&self.error, self.code)
+    }
+
+    /// What to do about it.
+    #[must_use]
+    pub fn next_step(&self) -> &'static str {
+        match self.code.and_then(aadsts::advice) {
+            Some(advice) => advice.next,
+            None => match self.class() {
+                Class::Fatal => "look the number up in Microsoft's list of AADSTS error codes and mend the configuration",
+                Class::Interactive => "have the user or an administrator act; the sign-in log in the Entra portal says more",
+                Class::Transient => "wait; the proxy tries again by itself",
+            },
+        }
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.code.and_then(aadsts::advice) {
+            Some(advice) => write!(f, "{} (AADSTS{}, {})", advice.cause, advice.code, self.error),
+            None => match self.code {
+                Some(code) => write!(f, "AADSTS{code} ({})", self.error),
+                None => f.write_str(&self.error),
+            },
+        }
+    }
+}
+
+const LOOP_DETECTED: u32 = 50_196;
+/// A `Retry-After` beyond this is taken for a mistake, as Microsoft's own libraries do.
+const LONGEST_HOLD_OFF: Duration = Duration::from_secs(3_600);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn unavailable(retry_after: Option<u64>) -> TokenError {
+        TokenError::Unavailable {
+            identity: "soc".to_owned(),
+            reason: "503".to_owned(),
+            retry_after: retry_after.map(Duration::from_secs),
+            source: None,
+        }
+    }
+
+    fn refused(error: &str, code: u32) -> TokenError {
+        let refusal = Refusal { error: error.to_owned(), code: Some(code), suberror: None, trace_id: None };
+        TokenError::Refused { identity: "soc".to_owned(), refusal }
+    }
+
+    #[test]
+    fn hold_off_grows_and_obeys_retry_after() {
+        for (error, failures, seconds) in [
+            (unavailable(None), 1, 5),
+            (unavailable(None), 2, 10),
+            (unavailable(None), 9, 60),
+            (unavailable(Some(7)), 1, 7),
+            (unavailable(Some(0)), 1, 1),
+            (unavailable(Some(999_999)), 1, 3_600),
+            (refused("invalid_client", 7_000_215), 1, 60),
+            (refused("invalid_grant", 50_196), 1, 300),
+            (refused("temporarily_unavailable", 90_033), 1, 5),
+        ] {
+            assert_eq!(error.hold_off(failures), Duration::from_secs(seconds), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_refusal_names_number_and_cause() {
+        let text = refused("invalid_client", 7_000_215).to_string();
+        assert!(text.contains("AADSTS7000215") && text.contains("secret is wrong"), "{text}");
+    }
+}

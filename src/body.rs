@@ -1,0 +1,243 @@
+//! The bodies that cross the proxy. All stream; none is ever collected whole.
+
+use std::{
+    pin::Pin,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    task::{Context, Poll, ready},
+};
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use http_body_util::{Empty, Full};
+use hyper::body::Incoming;
+use tokio::time::Instant;
+
+/// The largest request body that is kept, in bytes, so that the request can be sent once more after a `401`.
+pub const REPLAY_LIMIT: usize = 64 * 1024;
+
+/// The error of a body that broke.
+pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// A request body on its way upstream.
+///
+/// Trailers of the client are dropped: nothing behind the header section may add a field that was stripped from it
+/// (RFC 9110 §6.5.1 lets a recipient discard them).
+#[derive(Debug)]
+pub enum Outgoing {
+    /// No body.
+    Empty(Empty<Bytes>),
+    /// Bytes that the proxy made itself (a token request).
+    Full(Full<Bytes>),
+    /// The client's body, too large to be sent again.
+    Streamed {
+        /// What the client sends.
+        body: Incoming,
+        /// When it last moved.
+        progress: Progress,
+    },
+    /// The client's body, kept while it is small.
+    Replayable(Replay),
+}
+
+impl Outgoing {
+    /// A body of nothing.
+    #[must_use]
+    pub fn empty() -> Self {
+        Self::Empty(Empty::new())
+    }
+
+    /// A body that is already in memory.
+    #[must_use]
+    pub fn full(bytes: impl Into<Bytes>) -> Self {
+        Self::Full(Full::new(bytes.into()))
+    }
+}
+
+impl Body for Outgoing {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        match self.get_mut() {
+            Self::Empty(_) => Poll::Ready(None),
+            Self::Full(body) => Pin::new(body).poll_frame(cx).map_err(Into::into),
+            Self::Streamed { body, progress } => {
+                let frame = ready!(poll_data(body, cx));
+                progress.touch();
+                Poll::Ready(frame)
+            }
+            Self::Replayable(replay) => replay.poll(cx),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Empty(_) => true,
+            Self::Full(body) => body.is_end_stream(),
+            Self::Streamed { body, .. } => body.is_end_stream(),
+            Self::Replayable(replay) => replay.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Empty(_) => SizeHint::with_exact(0),
+            Self::Full(body) => body.size_hint(),
+            Self::Streamed { body, .. } => body.size_hint(),
+            Self::Replayable(replay) => replay.size.clone(),
+        }
+    }
+}
+
+/// When a request body last moved, shared between the body and whoever waits for the response.
+///
+/// The wait for a response begins when the upload has ended, so a slow upload of any size is not cut off by it.
+#[derive(Clone, Debug)]
+pub struct Progress {
+    start: Instant,
+    millis: Arc<AtomicU64>,
+}
+
+impl Progress {
+    /// Starts the clock.
+    #[must_use]
+    pub fn start() -> Self {
+        Self { start: Instant::now(), millis: Arc::default() }
+    }
+
+    /// The last time the body moved.
+    #[must_use]
+    pub fn last(&self) -> Instant {
+        self.start + std::time::Duration::from_millis(self.millis.load(Ordering::Relaxed))
+    }
+
+    fn touch(&self) {
+        let millis = u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.millis.store(millis, Ordering::Relaxed);
+    }
+}
+
+/// One sending of a client body whose first [`REPLAY_LIMIT`] bytes are kept.
+///
+/// All sendings share the kept chunks and the client's stream, so a second one continues where the first one was broken
+/// off, even when upstream answered `401` before it had read everything.
+#[derive(Debug)]
+pub struct Replay {
+    kept: Arc<Mutex<Kept>>,
+    sending: u32,
+    position: usize,
+    size: SizeHint,
+    progress: Progress,
+}
+
+impl Replay {
+    /// Wraps a client body.
+    #[must_use]
+    pub fn new(body: Incoming, progress: Progress) -> Self {
+        let size = body.size_hint();
+        let kept = Kept { body, sending: 0, chunks: Vec::new(), bytes: 0, complete: false, overflowed: false };
+        Self { kept: Arc::new(Mutex::new(kept)), sending: 0, position: 0, size, progress }
+    }
+
+    /// The handle from which the body can be sent again.
+    #[must_use]
+    pub fn again(&self) -> ReplayHandle {
+        ReplayHandle { kept: Arc::clone(&self.kept), size: self.size.clone(), progress: self.progress.clone() }
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        let mut kept = lock(&self.kept);
+        if kept.sending != self.sending {
+            return Poll::Ready(Some(Err("the request is being sent again".into())));
+        }
+        if let Some(chunk) = kept.chunks.get(self.position) {
+            self.position += 1;
+            return Poll::Ready(Some(Ok(Frame::data(chunk.clone()))));
+        }
+        if kept.complete {
+            return Poll::Ready(None);
+        }
+        let frame = ready!(poll_data(&mut kept.body, cx));
+        self.progress.touch();
+        match &frame {
+            Some(Ok(frame)) => {
+                if let Some(chunk) = frame.data_ref() {
+                    kept.keep(chunk);
+                    self.position = kept.chunks.len();
+                }
+            }
+            Some(Err(_)) => kept.overflowed = true,
+            None => kept.complete = true,
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        let kept = lock(&self.kept);
+        self.position == kept.chunks.len() && (kept.complete || kept.body.is_end_stream())
+    }
+}
+
+/// The right to send a [`Replay`] once more.
+#[derive(Debug)]
+pub struct ReplayHandle {
+    kept: Arc<Mutex<Kept>>,
+    size: SizeHint,
+    progress: Progress,
+}
+
+impl ReplayHandle {
+    /// The body from its first byte, or `None` when more than [`REPLAY_LIMIT`] has passed or the client's stream broke.
+    #[must_use]
+    pub fn body(self) -> Option<Outgoing> {
+        let mut kept = lock(&self.kept);
+        if kept.overflowed {
+            return None;
+        }
+        // From here on the first sending gets an error, so that it can't take chunks away from this one.
+        kept.sending += 1;
+        let sending = kept.sending;
+        drop(kept);
+        let Self { kept, size, progress } = self;
+        Some(Outgoing::Replayable(Replay { kept, sending, position: 0, size, progress }))
+    }
+}
+
+#[derive(Debug)]
+struct Kept {
+    body: Incoming,
+    sending: u32,
+    chunks: Vec<Bytes>,
+    bytes: usize,
+    complete: bool,
+    overflowed: bool,
+}
+
+impl Kept {
+    fn keep(&mut self, chunk: &Bytes) {
+        self.bytes += chunk.len();
+        if self.overflowed || self.bytes > REPLAY_LIMIT {
+            self.overflowed = true;
+            self.chunks = Vec::new();
+        } else {
+            // A copy, because a slice would pin the connection's whole read buffer.
+            self.chunks.push(Bytes::copy_from_slice(chunk));
+        }
+    }
+}
+
+fn lock(kept: &Mutex<Kept>) -> MutexGuard<'_, Kept> {
+    kept.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The next data frame; trailers end the body.
+fn poll_data(body: &mut Incoming, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+    match ready!(Pin::new(body).poll_frame(cx)) {
+        Some(Ok(frame)) if frame.is_data() => Poll::Ready(Some(Ok(frame))),
+        Some(Err(error)) => Poll::Ready(Some(Err(error.into()))),
+        Some(Ok(_)) | None => Poll::Ready(None),
+    }
+}

@@ -1,0 +1,182 @@
+//! The command line: one definition for help, completions and the manual page.
+//!
+//! Results go to standard output, everything else to standard error. Exit codes: 0 clean, 1 failed, 2 usage, 78 bad configuration.
+
+mod check;
+mod claims;
+mod init;
+mod sandbox;
+mod serve;
+mod token;
+
+use std::{
+    io::{self, Write},
+    path::PathBuf,
+    process::ExitCode,
+};
+
+use anyhow::Context as _;
+use clap::{Args, CommandFactory, Parser, Subcommand};
+use clap_complete::Shell;
+use tokio::signal;
+
+use crate::{
+    config::{Config, ConfigError, ListenAddress},
+    telemetry::{self, LogFormat},
+};
+
+/// Point any HTTP tool at localhost and it talks to Microsoft Defender, signed in.
+#[derive(Debug, Parser)]
+#[command(version, about, max_term_width = 100, propagate_version = true)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+    /// How log lines on standard error look
+    #[arg(long, global = true, value_enum, default_value_t, value_name = "FORMAT")]
+    log_format: LogFormat,
+    /// Log more (-vv and -vvv: still more)
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    verbose: u8,
+    /// Log only what went wrong (-qq: only what ends the program)
+    #[arg(short, long, global = true, action = clap::ArgAction::Count, conflicts_with = "verbose")]
+    quiet: u8,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the proxy
+    Serve(serve::Serve),
+    /// Try everything without a tenant: embedded stand-ins for Entra ID, Defender and Graph behind the proxy
+    Sandbox(sandbox::Sandbox),
+    /// Check the configuration, then fetch a token for every identity and say what it reaches
+    Check(check::Check),
+    /// Show the claims of the token that an identity gets
+    Token(token::Token),
+    /// Write a commented proxy.toml
+    Init(init::Init),
+    /// Print a completion script for a shell
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+    /// Print the manual page
+    Man,
+}
+
+/// Where the configuration comes from.
+#[derive(Debug, Args)]
+struct ConfigArgs {
+    /// Configuration file [default: $DEFENDER_PROXY_CONFIG, ./proxy.toml, the user's configuration directory, or AZURE_* variables]
+    #[arg(long, short, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+impl ConfigArgs {
+    fn load(&self) -> Result<Config, ConfigError> {
+        Config::load(self.config.as_deref(), &|name| std::env::var(name).ok())
+    }
+}
+
+/// Where the proxy listens.
+#[derive(Debug, Args)]
+struct ListenArgs {
+    /// Address to listen on, such as 127.0.0.1:8080, localhost:0 or unix:/run/user/1000/defender-proxy.sock
+    #[arg(long, value_name = "ADDR")]
+    listen: Option<ListenAddress>,
+}
+
+impl Cli {
+    /// Runs the command. Errors are printed here, and nowhere else.
+    #[must_use]
+    pub fn run(self) -> ExitCode {
+        telemetry::init(self.log_format, i16::from(self.verbose) - i16::from(self.quiet));
+        match self.command.run() {
+            Ok(code) => code,
+            // The reader of a pipe has seen enough.
+            Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
+            Err(error) => {
+                let bad_config = error.downcast_ref::<ConfigError>().is_some();
+                let _ = writeln!(io::stderr(), "{}: {error:#}", if bad_config { "bad configuration" } else { "error" });
+                if bad_config { ExitCode::from(BAD_CONFIG) } else { ExitCode::FAILURE }
+            }
+        }
+    }
+}
+
+impl Command {
+    fn run(self) -> anyhow::Result<ExitCode> {
+        match self {
+            Self::Serve(command) => block_on(command.run()),
+            Self::Sandbox(command) => block_on(command.run()),
+            Self::Check(command) => block_on(command.run()),
+            Self::Token(command) => block_on(command.run()),
+            Self::Init(command) => command.run(),
+            Self::Completions { shell } => {
+                let mut script = Vec::new();
+                clap_complete::generate(shell, &mut Cli::command(), "defender-proxy", &mut script);
+                io::stdout().write_all(&script)?;
+                Ok(ExitCode::SUCCESS)
+            }
+            Self::Man => {
+                let mut page = Vec::new();
+                clap_mangen::Man::new(Cli::command()).render(&mut page)?;
+                io::stdout().write_all(&page)?;
+                Ok(ExitCode::SUCCESS)
+            }
+        }
+    }
+}
+
+/// One thread for accepting, signals and token fetches; connections have threads of their own.
+fn block_on(command: impl Future<Output = anyhow::Result<ExitCode>>) -> anyhow::Result<ExitCode> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("can't start the asynchronous runtime")?;
+    let result = runtime.block_on(command);
+    // A secret's command that hangs must not keep the program from ending.
+    runtime.shutdown_background();
+    result
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+}
+
+/// The signals that ask the program to stop, caught from when this is made.
+struct Stop {
+    #[cfg(unix)]
+    terminate: signal::unix::Signal,
+    #[cfg(unix)]
+    interrupt: signal::unix::Signal,
+}
+
+impl Stop {
+    #[cfg(unix)]
+    fn catch() -> io::Result<Self> {
+        use signal::unix::{SignalKind, signal};
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    #[cfg(unix)]
+    async fn requested(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+
+    #[cfg(not(unix))]
+    #[expect(clippy::unnecessary_wraps, reason = "catching can fail on Unix")]
+    fn catch() -> io::Result<Self> {
+        Ok(Self {})
+    }
+
+    #[cfg(not(unix))]
+    async fn requested(&mut self) {
+        let _ = signal::ctrl_c().await;
+    }
+}
+
+/// `EX_CONFIG` of sysexits.h.
+const BAD_CONFIG: u8 = 78;

@@ -1,0 +1,112 @@
+use std::{
+    collections::BTreeSet,
+    io::{self, Write},
+    process::ExitCode,
+    sync::Arc,
+};
+
+use clap::Args;
+
+use super::{ConfigArgs, claims::Claims, token};
+use crate::{
+    auth::{
+        AccessToken,
+        identity::{Audience, Credential, Identity, Kind},
+    },
+    cloud::Family,
+    config::{Config, RouteTarget, Source},
+    error::Chain,
+    server::tls,
+    upstream::Transport,
+};
+
+/// `check`: reads the configuration, then asks Entra ID.
+#[derive(Debug, Args)]
+pub(super) struct Check {
+    #[command(flatten)]
+    config: ConfigArgs,
+    /// Stop before the network
+    #[arg(long)]
+    offline: bool,
+}
+
+impl Check {
+    pub(super) async fn run(self) -> anyhow::Result<ExitCode> {
+        let config = self.config.load()?;
+        let mut out = io::stdout().lock();
+        match &config.source {
+            Source::File(path) => writeln!(out, "configuration: {} is valid", path.display())?,
+            Source::Environment => writeln!(out, "configuration: the AZURE_* variables are valid")?,
+        }
+        writeln!(out, "cloud: {}, login {}", config.cloud.name(), config.cloud.login())?;
+        let transport = Transport::new(&config.upstream)?;
+        config.listen.tls.as_ref().map(tls::acceptor).transpose()?;
+        let mut failed = local(&config, &mut out).await?;
+        if !self.offline {
+            for identity in &config.identities {
+                for (label, audience) in audiences(&config, identity) {
+                    let line = format!("identity {}, {label} ({audience})", identity.name);
+                    match token::fetch(&config, &transport, (identity, audience)).await {
+                        Ok(token) => writeln!(out, "{line}: ok\n{}", describe(&token)?)?,
+                        Err(error) => {
+                            failed = true;
+                            writeln!(out, "{line}: FAILED\n  {error}")?;
+                        }
+                    }
+                }
+            }
+        }
+        Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+    }
+}
+
+/// What can be checked without the network: that the secrets are there.
+async fn local(config: &Config, out: &mut impl Write) -> anyhow::Result<bool> {
+    let mut failed = false;
+    let keys = config.listen.client_key.iter().map(|source| ("listen.client_key".to_owned(), source));
+    let credentials = config.identities.iter().map(|identity| {
+        let Kind::Application { credential: Credential::Secret(source), .. } = &identity.kind;
+        (format!("identity {}, secret", identity.name), source)
+    });
+    for (label, source) in keys.chain(credentials) {
+        match source.read().await {
+            Ok(_) => writeln!(out, "{label}: can be read")?,
+            Err(error) => {
+                failed = true;
+                writeln!(out, "{label}: FAILED\n  {}", Chain(&error))?;
+            }
+        }
+    }
+    Ok(failed)
+}
+
+/// The APIs that the routes of an identity lead to.
+fn audiences(config: &Config, identity: &Arc<Identity>) -> BTreeSet<(String, Audience)> {
+    let own = config.routes.iter().filter(|route| route.identity.name == identity.name);
+    own.flat_map(|route| match &route.target {
+        RouteTarget::Defender => [
+            ("Defender XDR", Family::Xdr),
+            ("Defender for Endpoint", Family::Endpoint),
+            ("Graph security", Family::Graph),
+        ]
+        .map(|(label, family)| (label.to_owned(), config.cloud.api(family).audience.clone()))
+        .to_vec(),
+        RouteTarget::Api(api) => vec![(format!("route {}", route.prefix), api.audience.clone())],
+    })
+    .collect()
+}
+
+fn describe(token: &AccessToken) -> anyhow::Result<String> {
+    let minutes = token.life().as_secs() / 60;
+    let Some(claims) = Claims::decode(token::text(token)?) else {
+        return Ok(format!("  opaque token, lives {minutes} min"));
+    };
+    let claim = |name| claims.text(name).unwrap_or("?");
+    let permissions = claims.permissions();
+    let reach = if permissions.is_empty() {
+        "none: every call will be answered 403 until an administrator grants the app permissions for this API".to_owned()
+    } else {
+        permissions.join(", ")
+    };
+    Ok(format!("  tenant {}, app {}, lives {minutes} min\n  permissions: {reach}", claim("tid"), claim("appid")))
+}

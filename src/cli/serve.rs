@@ -1,0 +1,68 @@
+use std::{
+    io::{self, Write},
+    process::ExitCode,
+};
+
+use clap::Args;
+
+use super::{ConfigArgs, ListenArgs, Stop};
+use crate::{
+    config::{Config, Source},
+    serve::Bound,
+    server::Limits,
+};
+
+/// `serve`: runs the proxy.
+#[derive(Debug, Args)]
+pub(super) struct Serve {
+    #[command(flatten)]
+    config: ConfigArgs,
+    #[command(flatten)]
+    listen: ListenArgs,
+}
+
+impl Serve {
+    pub(super) async fn run(self) -> anyhow::Result<ExitCode> {
+        let mut config = self.config.load()?;
+        if let Some(address) = self.listen.listen {
+            config = config.with_listen(address)?;
+        }
+        match &config.source {
+            Source::File(path) => tracing::info!(config = %path.display(), "starting"),
+            Source::Environment => tracing::info!(config = "AZURE_* variables", "starting"),
+        }
+        serve(&config).await
+    }
+}
+
+/// Serves until the first signal and then until what is in flight has ended, or until the second signal.
+async fn serve(config: &Config) -> anyhow::Result<ExitCode> {
+    let mut stop = Stop::catch()?;
+    let bound = Bound::new(config, Limits::default()).await?;
+    announce(bound.url())?;
+    let (stopping, stopped) = tokio::sync::oneshot::channel::<()>();
+    let mut running = std::pin::pin!(bound.run(async {
+        let _ = stopped.await;
+    }));
+    tokio::select! {
+        result = &mut running => result?,
+        () = stop.requested() => {
+            tracing::info!("stopping: no new connections, finishing what is in flight (again to stop at once)");
+            drop(stopping);
+            tokio::select! {
+                result = running => result?,
+                () = stop.requested() => tracing::warn!("stopped at once"),
+            }
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The one line that says the proxy is ready.
+pub(super) fn announce(url: &str) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    writeln!(out, "listening on {url}")?;
+    out.flush()
+}
+
+pub(super) use serve as until_stopped;

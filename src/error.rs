@@ -1,0 +1,215 @@
+//! Why the proxy could not forward a request, and the response that says so.
+//!
+//! One table from error to status and to `Proxy-Status` (RFC 9209). A response made here is always `application/problem+json`
+//! (RFC 9457) with `Proxy-Status: defender-proxy; error=…`; one from upstream never has that, so nobody wonders whose `403` it is.
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use http::{
+    HeaderValue, Response, StatusCode,
+    header::{ALLOW, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE},
+};
+use serde_json::json;
+
+use crate::{
+    auth::{aadsts::Class, error::TokenError},
+    body::BoxError,
+};
+
+/// Why one request was not forwarded, or its response not received.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The request is malformed or ambiguous.
+    #[error("{0}")]
+    BadRequest(&'static str),
+    /// The client's body broke while it was sent on.
+    #[error("the request body ended early or is malformed")]
+    BrokenBody(#[source] BoxError),
+    /// A method or an upgrade that no Defender API has.
+    #[error("{0}")]
+    Unsupported(&'static str),
+    /// The client key is missing or wrong.
+    #[error("this proxy asks for a client key")]
+    KeyRequired,
+    /// A web page of a foreign origin asks.
+    #[error("{0}")]
+    Forbidden(&'static str),
+    /// The `Host` is neither a loopback name nor a listed one.
+    #[error("this proxy doesn't answer for the host of the request")]
+    Misdirected,
+    /// No route has a prefix of the path.
+    #[error("no route leads to this path")]
+    NoRoute,
+    /// The route doesn't allow the method.
+    #[error("the route '{prefix}' doesn't allow this method")]
+    MethodNotAllowed {
+        /// The route's prefix.
+        prefix: String,
+        /// The methods it allows, as the value of `Allow`.
+        allow: String,
+    },
+    /// The request has passed through this very proxy before.
+    #[error("the request came back to the proxy that sent it")]
+    Loop,
+    /// No token could be had.
+    #[error(transparent)]
+    Token(#[from] Arc<TokenError>),
+    /// No connection to upstream.
+    #[error("upstream can't be reached")]
+    Connect(#[source] BoxError),
+    /// The name of upstream has no address.
+    #[error("upstream's host name can't be resolved")]
+    Dns(#[source] BoxError),
+    /// Upstream's certificate or TLS version is not acceptable.
+    #[error("the TLS connection to upstream failed")]
+    Tls(#[source] BoxError),
+    /// The connection broke before the response head.
+    #[error("upstream closed the connection without a response")]
+    Closed(#[source] BoxError),
+    /// Upstream doesn't speak HTTP as it should.
+    #[error("upstream's response is not valid HTTP")]
+    Protocol(#[source] BoxError),
+    /// No connection in time.
+    #[error("connecting to upstream took longer than upstream.connect_timeout")]
+    ConnectTimeout,
+    /// No response head in time.
+    #[error("upstream sent no response within upstream.response_timeout")]
+    ResponseTimeout,
+}
+
+impl Error {
+    /// The status of the response that tells the client.
+    #[must_use]
+    pub fn status(&self) -> StatusCode {
+        match self {
+            Self::BadRequest(_) | Self::BrokenBody(_) => StatusCode::BAD_REQUEST,
+            Self::Unsupported(_) => StatusCode::NOT_IMPLEMENTED,
+            Self::KeyRequired => StatusCode::UNAUTHORIZED,
+            Self::Forbidden(_) => StatusCode::FORBIDDEN,
+            Self::Misdirected => StatusCode::MISDIRECTED_REQUEST,
+            Self::NoRoute => StatusCode::NOT_FOUND,
+            Self::MethodNotAllowed { .. } => StatusCode::METHOD_NOT_ALLOWED,
+            Self::Token(error) => match error.class() {
+                Class::Fatal => StatusCode::INTERNAL_SERVER_ERROR,
+                Class::Interactive | Class::Transient => StatusCode::SERVICE_UNAVAILABLE,
+            },
+            Self::Loop | Self::Connect(_) | Self::Dns(_) | Self::Tls(_) | Self::Closed(_) | Self::Protocol(_) => {
+                StatusCode::BAD_GATEWAY
+            }
+            Self::ConnectTimeout | Self::ResponseTimeout => StatusCode::GATEWAY_TIMEOUT,
+        }
+    }
+
+    /// The error type of the `Proxy-Status` field (RFC 9209 §2.3).
+    #[must_use]
+    pub fn proxy_status(&self) -> &'static str {
+        match self {
+            Self::BadRequest(_) | Self::BrokenBody(_) | Self::Unsupported(_) => "http_request_error",
+            Self::KeyRequired | Self::Forbidden(_) | Self::Misdirected | Self::MethodNotAllowed { .. } => {
+                "http_request_denied"
+            }
+            Self::NoRoute => "destination_not_found",
+            Self::Loop => "proxy_loop_detected",
+            Self::Token(error) => match error.class() {
+                Class::Fatal => "proxy_configuration_error",
+                Class::Interactive => "proxy_internal_response",
+                Class::Transient => "destination_unavailable",
+            },
+            Self::Connect(_) => "connection_refused",
+            Self::Dns(_) => "dns_error",
+            Self::Tls(_) => "tls_certificate_error",
+            Self::Closed(_) => "connection_terminated",
+            Self::Protocol(_) => "http_protocol_error",
+            Self::ConnectTimeout => "connection_timeout",
+            Self::ResponseTimeout => "http_response_timeout",
+        }
+    }
+
+    /// What the client's user can do.
+    fn next_step(&self) -> &str {
+        match self {
+            Self::BadRequest(_) | Self::BrokenBody(_) => "send a well-formed request",
+            Self::Unsupported(_) => "use plain HTTP requests to the API paths",
+            Self::KeyRequired => "send the key as X-Proxy-Key, or as the password of basic authentication",
+            Self::Forbidden(_) => "call the proxy from a program, or list the page's origin in listen.allowed_origins",
+            Self::Misdirected => "use http://localhost or http://127.0.0.1, or list the host in listen.allowed_hosts",
+            Self::NoRoute => {
+                "call /api/… (Defender), /v1.0/security/… or /beta/security/… (Graph), or add a [[route]]"
+            }
+            Self::MethodNotAllowed { .. } => "use an allowed method, or change the route's methods or read_only",
+            Self::Loop => "point the route's upstream at the API, not at this proxy",
+            Self::Token(error) => error.next_step(),
+            Self::Connect(_) | Self::Dns(_) | Self::ConnectTimeout => {
+                "check the network, the HTTP proxy (upstream.proxy, HTTPS_PROXY) and the upstream's name"
+            }
+            Self::Tls(_) => "if a corporate proxy intercepts TLS, name its root certificate in upstream.ca",
+            Self::Closed(_) | Self::Protocol(_) => "try again if the request may be repeated safely",
+            Self::ResponseTimeout => "ask for less, or raise upstream.response_timeout",
+        }
+    }
+
+    /// Entra ID's number, for clients that branch on it.
+    fn code(&self) -> Option<u32> {
+        if let Self::Token(error) = self { error.code() } else { None }
+    }
+
+    fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Token(error) if error.class() == Class::Transient => Some(error.hold_off(1)),
+            _ => None,
+        }
+    }
+
+    /// The response that tells the client; `T` is made of its bytes.
+    #[must_use]
+    pub fn to_response<T: From<Vec<u8>>>(&self) -> Response<T> {
+        let status = self.status();
+        let mut problem = json!({
+            "title": status.canonical_reason(),
+            "status": status.as_u16(),
+            "detail": self.to_string(),
+            "next": self.next_step(),
+            "source": "defender-proxy",
+        });
+        if let (Some(code), Some(fields)) = (self.code(), problem.as_object_mut()) {
+            fields.insert("aadsts".to_owned(), code.into());
+        }
+        let mut response = Response::new(T::from(format!("{problem:#}\n").into_bytes()));
+        *response.status_mut() = status;
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        if let Ok(value) = HeaderValue::try_from(format!("defender-proxy; error={}", self.proxy_status())) {
+            headers.insert("proxy-status", value);
+        }
+        if let Some(wait) = self.retry_after() {
+            headers.insert(RETRY_AFTER, wait.as_secs().into());
+        }
+        match self {
+            Self::MethodNotAllowed { allow, .. } => {
+                headers.extend(HeaderValue::try_from(allow.as_str()).ok().map(|value| (ALLOW, value)));
+            }
+            Self::KeyRequired => {
+                headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Basic realm=\"defender-proxy\""));
+            }
+            _ => {}
+        }
+        response
+    }
+}
+
+/// An error with all its causes on one line, for the log. Each error's own `Display` prints its own level only.
+#[derive(Debug)]
+pub struct Chain<'a>(pub &'a (dyn std::error::Error + 'static));
+
+impl fmt::Display for Chain<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)?;
+        let mut source = self.0.source();
+        while let Some(error) = source {
+            write!(f, ": {error}")?;
+            source = error.source();
+        }
+        Ok(())
+    }
+}

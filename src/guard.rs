@@ -1,0 +1,319 @@
+//! May this client use the proxy's credentials?
+//!
+//! A local proxy that adds credentials is a deputy that every page in the user's browser would like to confuse. So a request is
+//! admitted only when it names the proxy by a loopback name or a listed one (a page that rebinds its DNS name can't), when it doesn't
+//! come from a foreign web page, and when it shows the client key, if one is set.
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use http::{
+    HeaderMap, HeaderValue, Method, Request, Uri, Version,
+    header::{AUTHORIZATION, HOST, ORIGIN, UPGRADE},
+    uri::Authority,
+};
+use subtle::ConstantTimeEq;
+
+use crate::{auth::secret::Secret, error::Error, origin};
+
+/// The rules of one listener.
+#[derive(Debug)]
+pub struct Guard {
+    allowed_hosts: Vec<String>,
+    allowed_origins: Vec<String>,
+    client_key: Option<Secret>,
+    scheme: &'static str,
+}
+
+impl Guard {
+    /// `allowed_hosts` beside the loopback names, `allowed_origins` of web pages, the key that clients must show, and whether
+    /// the listener speaks TLS.
+    #[must_use]
+    pub fn new(
+        allowed_hosts: Vec<String>,
+        allowed_origins: Vec<String>,
+        client_key: Option<Secret>,
+        tls: bool,
+    ) -> Self {
+        Self { allowed_hosts, allowed_origins, client_key, scheme: if tls { "https" } else { "http" } }
+    }
+
+    /// Lets a request in, or says why not.
+    ///
+    /// # Errors
+    /// `BadRequest`, `Unsupported`, `Misdirected`, `Forbidden` or `KeyRequired`.
+    pub fn admit<B>(&self, request: Request<B>) -> Result<Admitted<B>, Error> {
+        refuse_unsupported(&request)?;
+        let authority = authority(&request)?;
+        self.check_host(&authority)?;
+        let page = self.check_page(request.headers(), &authority)?;
+        // A browser sends no credentials with a preflight, and a preflight reaches no upstream.
+        let preflight = page.is_some() && is_preflight(&request);
+        if !preflight && !self.has_key(request.headers()) {
+            return Err(Error::KeyRequired);
+        }
+        let local_origin = format!("{}://{authority}", self.scheme);
+        Ok(Admitted { request, local_origin, page, preflight })
+    }
+
+    fn check_host(&self, authority: &Authority) -> Result<(), Error> {
+        let host = authority.host();
+        if matches!(host, "0.0.0.0" | "[::]") {
+            return Err(Error::BadRequest("0.0.0.0 is no address to call; use localhost"));
+        }
+        let listed = || {
+            self.allowed_hosts
+                .iter()
+                .any(|allowed| allowed.eq_ignore_ascii_case(host) || allowed.eq_ignore_ascii_case(authority.as_str()))
+        };
+        if origin::is_loopback(host) || listed() { Ok(()) } else { Err(Error::Misdirected) }
+    }
+
+    /// The listed origin of the page that asks, if a page asks. Simple requests need no preflight, so this can't lean on one.
+    fn check_page(&self, headers: &HeaderMap, authority: &Authority) -> Result<Option<HeaderValue>, Error> {
+        let mut origins = headers.get_all(ORIGIN).iter();
+        let page = origins.next();
+        if origins.next().is_some() {
+            return Err(Error::Forbidden("a request with two origins is refused"));
+        }
+        if let Some(page) = page {
+            if self.allowed_origins.iter().any(|allowed| allowed.as_bytes() == page.as_bytes()) {
+                return Ok(Some(page.clone()));
+            }
+            if !self.is_own(page, authority) {
+                return Err(Error::Forbidden("a web page of another origin may not use this proxy"));
+            }
+        }
+        // `same-site` is a page on another port of localhost.
+        let mut sites = headers.get_all("sec-fetch-site").iter();
+        if sites.all(|site| matches!(site.as_bytes(), b"none" | b"same-origin")) {
+            Ok(None)
+        } else {
+            Err(Error::Forbidden("a web page of another site may not use this proxy"))
+        }
+    }
+
+    fn is_own(&self, page: &HeaderValue, authority: &Authority) -> bool {
+        let page = page.to_str().unwrap_or_default();
+        page.strip_prefix(self.scheme)
+            .and_then(|rest| rest.strip_prefix("://"))
+            .is_some_and(|rest| rest.eq_ignore_ascii_case(authority.as_str()))
+    }
+
+    fn has_key(&self, headers: &HeaderMap) -> bool {
+        let Some(key) = &self.client_key else { return true };
+        let shown = headers.get("x-proxy-key").map(|value| value.as_bytes().to_vec()).or_else(|| password(headers));
+        shown.is_some_and(|shown| shown.ct_eq(key.expose().as_bytes()).into())
+    }
+}
+
+/// A request whose client may use the credentials.
+#[derive(Debug)]
+pub struct Admitted<B> {
+    /// The request as received.
+    pub(crate) request: Request<B>,
+    /// Scheme and authority by which the client reached the proxy; links in the response lead there.
+    pub(crate) local_origin: String,
+    /// The listed web origin that asks.
+    pub(crate) page: Option<HeaderValue>,
+    /// Is it a CORS preflight of such a page?
+    pub(crate) preflight: bool,
+}
+
+fn refuse_unsupported<B>(request: &Request<B>) -> Result<(), Error> {
+    if *request.method() == Method::CONNECT {
+        return Err(Error::Unsupported("CONNECT is not supported: this is no forward proxy"));
+    }
+    if *request.method() == Method::TRACE {
+        return Err(Error::Unsupported("TRACE is not supported: it would show the credentials"));
+    }
+    // Clients that offer h2c on every plain request (Java, curl --http2) go on in HTTP/1.1 when the offer is passed over
+    // (RFC 9110 §7.8).
+    let h2c_only = |value: &HeaderValue| value.as_bytes().trim_ascii().eq_ignore_ascii_case(b"h2c");
+    if request.headers().get_all(UPGRADE).iter().all(h2c_only) {
+        Ok(())
+    } else {
+        Err(Error::Unsupported("Upgrade is not supported"))
+    }
+}
+
+/// The one authority that the client names: exactly one `Host`, or the target's own, and no contradiction between them
+/// (RFC 9112 §3.2, RFC 9113 §8.3.1).
+fn authority<B>(request: &Request<B>) -> Result<Authority, Error> {
+    let mut hosts = request.headers().get_all(HOST).iter();
+    let host = hosts.next();
+    if hosts.next().is_some() {
+        return Err(Error::BadRequest("the request has more than one Host"));
+    }
+    let host = host.map(parse_host).transpose()?;
+    match (target_authority(request.uri())?, host) {
+        (Some(target), Some(host)) if !target.as_str().eq_ignore_ascii_case(host.as_str()) => {
+            Err(Error::BadRequest("the request's target and its Host differ"))
+        }
+        (Some(_), None) if request.version() != Version::HTTP_2 => Err(Error::BadRequest("the request has no Host")),
+        (Some(authority), _) | (None, Some(authority)) => Ok(authority),
+        (None, None) => Err(Error::BadRequest("the request has no Host")),
+    }
+}
+
+fn parse_host(value: &HeaderValue) -> Result<Authority, Error> {
+    let authority = Authority::try_from(value.as_bytes()).map_err(|_| Error::BadRequest("the Host is malformed"))?;
+    plain(authority)
+}
+
+fn target_authority(target: &Uri) -> Result<Option<Authority>, Error> {
+    if !matches!(target.scheme_str(), None | Some("http" | "https")) {
+        return Err(Error::BadRequest("the target's scheme is not http"));
+    }
+    target.authority().cloned().map(plain).transpose()
+}
+
+/// Refuses user information and a port that is none.
+fn plain(authority: Authority) -> Result<Authority, Error> {
+    let port = authority.as_str().strip_prefix(authority.host()).unwrap_or("?");
+    let well_formed = port.is_empty()
+        || port.strip_prefix(':').is_some_and(|port| !port.is_empty() && port.parse::<u16>().is_ok());
+    if authority.as_str().contains('@') || authority.host().is_empty() || !well_formed {
+        return Err(Error::BadRequest("the Host is malformed"));
+    }
+    Ok(authority)
+}
+
+fn is_preflight<B>(request: &Request<B>) -> bool {
+    *request.method() == Method::OPTIONS && request.headers().contains_key("access-control-request-method")
+}
+
+/// The password of basic authentication (RFC 7617).
+fn password(headers: &HeaderMap) -> Option<Vec<u8>> {
+    let value = headers.get(AUTHORIZATION)?.to_str().ok()?;
+    let (scheme, encoded) = value.split_once(' ')?;
+    let pair = scheme.eq_ignore_ascii_case("basic").then(|| STANDARD.decode(encoded.trim()).ok())??;
+    let colon = pair.iter().position(|byte| *byte == b':')?;
+    Some(pair[colon + 1..].to_vec())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn guard(key: Option<&str>) -> Guard {
+        let key = key.map(|key| Secret::new(key.to_owned()));
+        Guard::new(vec!["proxy.lan".to_owned(), "box:8443".to_owned()], vec!["http://localhost:3000".to_owned()], key, false)
+    }
+
+    fn request(fields: &[(&str, &str)]) -> Request<()> {
+        let mut builder = Request::get("/api/incidents");
+        for (name, value) in fields {
+            builder = builder.header(*name, *value);
+        }
+        builder.body(()).unwrap()
+    }
+
+    fn status(guard: &Guard, fields: &[(&str, &str)]) -> u16 {
+        guard.admit(request(fields)).map_or_else(|error| error.status().as_u16(), |_| 200)
+    }
+
+    #[test]
+    fn hosts() {
+        let guard = guard(None);
+        for (host, expected) in [
+            ("localhost", 200),
+            ("LocalHost:8080", 200),
+            ("127.0.0.1:8080", 200),
+            ("127.8.9.10", 200),
+            ("[::1]:8080", 200),
+            ("proxy.lan", 200),
+            ("proxy.lan:99", 200),
+            ("box:8443", 200),
+            ("box", 421),
+            ("box:1", 421),
+            ("evil.example", 421),
+            ("localhost.evil.example", 421),
+            ("127.0.0.1.evil.example", 421),
+            ("127.1", 421),
+            ("0x7f000001", 421),
+            ("0.0.0.0:8080", 400),
+            ("[::]", 400),
+            ("user@localhost", 400),
+            ("localhost:", 400),
+            ("localhost:abc", 400),
+            ("localhost:99999", 400),
+            ("", 400),
+            ("local host", 400),
+        ] {
+            assert_eq!(status(&guard, &[("host", host)]), expected, "{host:?}");
+        }
+        assert_eq!(status(&guard, &[]), 400);
+        assert_eq!(status(&guard, &[("host", "localhost"), ("host", "localhost")]), 400);
+    }
+
+    #[test]
+    fn pages() {
+        let guard = guard(None);
+        for (name, value, expected) in [
+            ("origin", "http://localhost:3000", 200),
+            ("origin", "http://localhost:8080", 200),
+            ("origin", "https://localhost:8080", 403),
+            ("origin", "http://localhost:3001", 403),
+            ("origin", "null", 403),
+            ("origin", "", 403),
+            ("origin", "https://evil.example", 403),
+            ("sec-fetch-site", "cross-site", 403),
+            ("sec-fetch-site", "same-site", 403),
+            ("sec-fetch-site", "same-origin", 200),
+            ("sec-fetch-site", "none", 200),
+        ] {
+            assert_eq!(status(&guard, &[("host", "localhost:8080"), (name, value)]), expected, "{name}: {value}");
+        }
+        let listed = [("host", "localhost"), ("origin", "http://localhost:3000"), ("sec-fetch-site", "same-site")];
+        assert_eq!(status(&guard, &listed), 200);
+        let two = [("host", "localhost"), ("origin", "http://localhost:3000"), ("origin", "http://localhost:3000")];
+        assert_eq!(status(&guard, &two), 403);
+    }
+
+    #[test]
+    fn keys() {
+        let guard = guard(Some("open"));
+        let basic = |pair: &str| format!("Basic {}", STANDARD.encode(pair));
+        for (name, value, expected) in [
+            ("x-proxy-key", "open".to_owned(), 200),
+            ("x-proxy-key", "opem".to_owned(), 401),
+            ("x-proxy-key", "opened".to_owned(), 401),
+            ("x-proxy-key", String::new(), 401),
+            ("authorization", basic("anyone:open"), 200),
+            ("authorization", basic(":open"), 200),
+            ("authorization", basic("open:"), 401),
+            ("authorization", "Bearer open".to_owned(), 401),
+            ("authorization", "Basic !".to_owned(), 401),
+            ("accept", "*/*".to_owned(), 401),
+        ] {
+            assert_eq!(status(&guard, &[("host", "localhost"), (name, &value)]), expected, "{name}: {value}");
+        }
+    }
+
+    #[test]
+    fn upgrades_and_methods() {
+        let guard = guard(None);
+        assert_eq!(status(&guard, &[("host", "localhost"), ("upgrade", "websocket")]), 501);
+        assert_eq!(status(&guard, &[("host", "localhost"), ("upgrade", "h2c")]), 200);
+        for method in [Method::CONNECT, Method::TRACE] {
+            let mut request = request(&[("host", "localhost")]);
+            *request.method_mut() = method;
+            assert_eq!(guard.admit(request).unwrap_err().status(), 501);
+        }
+    }
+
+    #[test]
+    fn an_absolute_target_must_agree_with_host() {
+        let guard = guard(None);
+        for (target, host, expected) in [
+            ("http://localhost:8080/api", "localhost:8080", 200),
+            ("http://localhost:8080/api", "localhost", 400),
+            ("http://evil.example/api", "evil.example", 421),
+            ("http://localhost@evil.example/api", "evil.example", 400),
+            ("ftp://localhost/api", "localhost", 400),
+        ] {
+            let request = Request::get(target).header("host", host).body(()).unwrap();
+            let status = guard.admit(request).map_or_else(|error| error.status().as_u16(), |_| 200);
+            assert_eq!(status, expected, "{target} {host}");
+        }
+    }
+}

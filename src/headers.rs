@@ -1,0 +1,252 @@
+//! Header fields: what is taken off a request and a response, and what is put on. Pure functions over [`HeaderMap`].
+//!
+//! Order is a security property: everything a client sent is stripped *before* the proxy adds what is its own, so nothing that
+//! a client names in `Connection` can remove it again.
+
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Version,
+    header::{
+        CONNECTION, EXPECT, HOST, ORIGIN, PROXY_AUTHENTICATE, TE, TRAILER, TRANSFER_ENCODING, UPGRADE, VIA,
+    },
+};
+
+/// Strips an inbound request: hop-by-hop fields (RFC 9110 §7.6.1), credentials, forwarding claims, and what the proxy answers
+/// for itself (`Expect`, `Origin`, `Host`). With `method_override` off, also the fields that change the method upstream.
+pub fn strip_request(headers: &mut HeaderMap, method_override: bool) {
+    strip_connection(headers);
+    let doomed = |name: &HeaderName| {
+        is_hop_by_hop(name) || is_claim(name.as_str()) || (!method_override && is_method_override(name.as_str()))
+    };
+    remove_where(headers, doomed);
+    for name in [HOST, EXPECT, ORIGIN, TRAILER] {
+        headers.remove(name);
+    }
+}
+
+/// Strips a response from upstream: hop-by-hop fields, and what would speak for the proxy's own origin (`Alt-Svc` would lead the
+/// client past it, `Strict-Transport-Security` and `Access-Control-*` are for the proxy to decide).
+pub fn strip_response(headers: &mut HeaderMap) {
+    strip_connection(headers);
+    remove_where(headers, |name| {
+        is_hop_by_hop(name)
+            || *name == PROXY_AUTHENTICATE
+            || matches!(name.as_str(), "alt-svc" | "strict-transport-security" | "proxy-authentication-info")
+            || name.as_str().starts_with("access-control-")
+    });
+}
+
+/// Adds this proxy to `Via` (RFC 9110 §7.6.3).
+pub fn add_via(headers: &mut HeaderMap, received: Version, pseudonym: &Pseudonym) {
+    let value = if received == Version::HTTP_10 {
+        &pseudonym.http10
+    } else if received == Version::HTTP_2 {
+        &pseudonym.http2
+    } else {
+        &pseudonym.http11
+    };
+    headers.append(VIA, value.clone());
+}
+
+/// Has the request passed through this very process before?
+#[must_use]
+pub fn has_looped(headers: &HeaderMap, pseudonym: &Pseudonym) -> bool {
+    let members = headers.get_all(VIA).iter().filter_map(|value| value.to_str().ok());
+    members
+        .flat_map(|value| value.split(','))
+        .filter_map(|member| member.split_ascii_whitespace().nth(1))
+        .any(|by| by == pseudonym.name)
+}
+
+/// The name under which this process stands in `Via`; its random part tells one instance from another, so that chains of
+/// proxies work and loops are found.
+#[derive(Clone, Debug)]
+pub struct Pseudonym {
+    name: String,
+    http10: HeaderValue,
+    http11: HeaderValue,
+    http2: HeaderValue,
+}
+
+impl Pseudonym {
+    /// A new name.
+    #[must_use]
+    pub fn random() -> Self {
+        let name = format!("defender-proxy-{:08x}", fastrand::u32(..));
+        let value = |version: &str| {
+            HeaderValue::try_from(format!("{version} {name}")).unwrap_or(HeaderValue::from_static("1.1 defender-proxy"))
+        };
+        Self { http10: value("1.0"), http11: value("1.1"), http2: value("2.0"), name }
+    }
+}
+
+/// May a trailer field pass to the client? (RFC 9110 §6.5.1: none that frames, routes or authenticates.)
+#[must_use]
+pub fn is_plain_trailer(name: &HeaderName) -> bool {
+    !is_hop_by_hop(name) && !is_claim(name.as_str()) && !matches!(name.as_str(), "host" | "content-length" | "set-cookie")
+}
+
+/// Removes every field that any `Connection` line names, and `Connection` itself.
+fn strip_connection(headers: &mut HeaderMap) {
+    if !headers.contains_key(CONNECTION) {
+        return;
+    }
+    let lines: Vec<HeaderValue> = headers.get_all(CONNECTION).iter().cloned().collect();
+    headers.remove(CONNECTION);
+    for name in lines.iter().flat_map(|line| line.as_bytes().split(|byte| *byte == b',')) {
+        if let Ok(name) = HeaderName::from_bytes(name.trim_ascii()) {
+            headers.remove(name);
+        }
+    }
+}
+
+fn remove_where(headers: &mut HeaderMap, doomed: impl Fn(&HeaderName) -> bool) {
+    // One pass to look, which allocates nothing where there is nothing to remove.
+    let names: Vec<HeaderName> = headers.keys().filter(|name| doomed(name)).cloned().collect();
+    for name in names {
+        headers.remove(name);
+    }
+}
+
+fn is_hop_by_hop(name: &HeaderName) -> bool {
+    [&CONNECTION, &TE, &TRANSFER_ENCODING, &UPGRADE].contains(&name)
+        || matches!(name.as_str(), "keep-alive" | "proxy-connection" | "http2-settings")
+}
+
+/// Does the field claim who the client is, or where it comes from? Servers that turn names into variables read an underscore as a
+/// dash, so it counts as one.
+fn is_claim(name: &str) -> bool {
+    if name.contains('_') {
+        return is_claim(&name.replace('_', "-"));
+    }
+    match name.as_bytes().first() {
+        Some(b'a') => name == "authorization",
+        Some(b'c') => matches!(name, "cookie" | "cookie2"),
+        Some(b'f') => name == "forwarded",
+        Some(b'p') => name == "proxy-authorization",
+        Some(b'x') => is_x_claim(name),
+        _ => false,
+    }
+}
+
+fn is_x_claim(name: &str) -> bool {
+    matches!(name, "x-proxy-key" | "x-real-ip" | "x-original-url" | "x-original-host" | "x-rewrite-url")
+        || name == "x-forwarded"
+        || name.starts_with("x-forwarded-")
+        || (name.starts_with("x-ms-") && (name.contains("token") || name.starts_with("x-ms-client-principal")))
+}
+
+fn is_method_override(name: &str) -> bool {
+    let name = name.replace('_', "-");
+    matches!(name.as_str(), "x-http-method" | "x-http-method-override" | "x-method-override")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn map(fields: &[(&'static str, &'static str)]) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for (name, value) in fields {
+            headers.append(HeaderName::from_bytes(name.as_bytes()).unwrap(), HeaderValue::from_static(value));
+        }
+        headers
+    }
+
+    fn names(headers: &HeaderMap) -> Vec<&str> {
+        headers.keys().map(HeaderName::as_str).collect()
+    }
+
+    #[test]
+    fn credentials_and_claims_go_whatever_their_spelling() {
+        for name in [
+            "authorization",
+            "proxy-authorization",
+            "proxy_authorization",
+            "cookie",
+            "x-proxy-key",
+            "x_proxy_key",
+            "forwarded",
+            "x-forwarded-for",
+            "x_forwarded_host",
+            "x-forwarded_proto",
+            "x-ms-token-aad-access-token",
+            "x-ms-token-aad-refresh-token",
+            "x_ms_token_aad_id_token",
+            "x-ms-client-principal",
+            "host",
+            "origin",
+            "expect",
+        ] {
+            let mut headers = map(&[(name, "a"), (name, "b"), ("user-agent", "MdatpPartner-Contoso-Siem/1")]);
+            strip_request(&mut headers, true);
+            assert_eq!(names(&headers), ["user-agent"], "{name}");
+        }
+    }
+
+    #[test]
+    fn fields_of_the_api_stay() {
+        let kept = [
+            ("user-agent", "a"),
+            ("accept", "a"),
+            ("x-ms-client-request-id", "a"),
+            ("client-request-id", "a"),
+            ("prefer", "a"),
+            ("if-match", "a"),
+            ("consistencylevel", "a"),
+        ];
+        let mut headers = map(&kept);
+        strip_request(&mut headers, true);
+        assert_eq!(headers.len(), kept.len());
+    }
+
+    #[test]
+    fn every_connection_line_names_fields_to_remove() {
+        let mut headers = map(&[
+            ("connection", "close, X-One"),
+            ("connection", " ,x-two ,, keep-alive"),
+            ("x-one", "1"),
+            ("x-two", "2"),
+            ("x-three", "3"),
+            ("keep-alive", "5"),
+            ("te", "trailers"),
+            ("transfer-encoding", "chunked"),
+            ("upgrade", "h2c"),
+            ("http2-settings", "x"),
+            ("proxy-connection", "x"),
+        ]);
+        strip_request(&mut headers, true);
+        assert_eq!(names(&headers), ["x-three"]);
+    }
+
+    #[test]
+    fn a_method_can_not_be_smuggled_past_a_limited_route() {
+        let mut headers = map(&[("x-http-method-override", "PATCH"), ("x_http_method", "PATCH"), ("accept", "a")]);
+        strip_request(&mut headers, false);
+        assert_eq!(names(&headers), ["accept"]);
+    }
+
+    #[test]
+    fn a_response_says_nothing_for_the_local_origin() {
+        let mut headers = map(&[
+            ("connection", "x-gone"),
+            ("x-gone", "1"),
+            ("access-control-allow-origin", "*"),
+            ("strict-transport-security", "max-age=1"),
+            ("alt-svc", "h3"),
+            ("retry-after", "7"),
+            ("etag", "x"),
+        ]);
+        strip_response(&mut headers);
+        assert_eq!(names(&headers), ["retry-after", "etag"]);
+    }
+
+    #[test]
+    fn a_loop_is_found_and_a_chain_is_not_one() {
+        let (own, other) = (Pseudonym::random(), Pseudonym::random());
+        let mut headers = map(&[("via", "1.0 fred, 1.1 p.example.net")]);
+        add_via(&mut headers, Version::HTTP_11, &other);
+        assert!(!has_looped(&headers, &own));
+        add_via(&mut headers, Version::HTTP_2, &own);
+        assert!(has_looped(&headers, &own));
+    }
+}

@@ -1,0 +1,223 @@
+//! The request path. Read [`Proxy::forward`] first: it is what this program does.
+
+use std::{
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use bytes::Bytes;
+use http::{
+    HeaderMap, HeaderValue, Request, Response, StatusCode, Version,
+    header::{
+        ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
+        ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_HEADERS,
+        ACCESS_CONTROL_REQUEST_METHOD, VARY,
+    },
+};
+use http_body::{Body as _, Frame, SizeHint};
+use http_body_util::Full;
+use hyper::body::Incoming;
+
+use crate::{
+    access::{Logged, Record, Source},
+    auth::{AccessToken, Tokens, error::TokenError},
+    body::{BoxError, Outgoing, Progress, REPLAY_LIMIT, Replay, ReplayHandle},
+    error::{Chain, Error},
+    guard::{Admitted, Guard},
+    headers,
+    rewrite::{self, Links, Rewrite, Rewritten},
+    route::{Outbound, Routes},
+    upstream::HttpClient,
+};
+
+/// One worker's proxy: what all workers share, and a client of its own. A cheap handle.
+#[derive(Clone, Debug)]
+pub struct Proxy {
+    shared: Arc<Shared>,
+    client: HttpClient,
+}
+
+/// What the workers share. All of it is immutable but the token cache.
+#[derive(Debug)]
+pub struct Shared {
+    /// Who is let in.
+    pub guard: Guard,
+    /// Where requests go.
+    pub routes: Routes,
+    /// The token cache.
+    pub tokens: Tokens,
+    /// The upstream origins whose links are led back to the client's own origin.
+    pub links: Arc<Links>,
+}
+
+impl Proxy {
+    /// A proxy that sends through `client`.
+    #[must_use]
+    pub fn new(shared: Arc<Shared>, client: HttpClient) -> Self {
+        Self { shared, client }
+    }
+
+    /// Answers a request. Never fails: an error becomes a response that says so.
+    ///
+    /// Cancel-safe: dropping the future gives up the request upstream.
+    pub async fn handle(&self, request: Request<Incoming>) -> Response<Logged<Reply>> {
+        let mut record = Record::start(&request);
+        let mut page = None;
+        let result = match self.shared.guard.admit(request) {
+            Ok(admitted) if admitted.preflight => Ok((preflight(&admitted), Source::Proxy)),
+            Ok(admitted) => {
+                page.clone_from(&admitted.page);
+                self.forward(admitted, &mut record).await.map(|response| (response, Source::Upstream))
+            }
+            Err(error) => Err(error),
+        };
+        let (mut response, source) = result.unwrap_or_else(|error| (refusal(&error), Source::Proxy));
+        if let Some(page) = page {
+            allow(response.headers_mut(), page);
+        }
+        let status = response.status();
+        response.map(|body| record.body(status, source, body))
+    }
+
+    /// Resolve, strip, authorize, send, answer, rewrite: the path of every request that was admitted.
+    async fn forward(&self, admitted: Admitted<Incoming>, record: &mut Record) -> Result<Response<Reply>, Error> {
+        let local = admitted.local_origin.clone();
+        let (mut outbound, body) = self.shared.routes.resolve(admitted)?;
+        let client = rewrite::negotiate(outbound.headers_mut(), outbound.scope());
+        let token = self.shared.tokens.get(outbound.identity(), outbound.key()).await?;
+        record.note_token(token.age());
+
+        let progress = Progress::start();
+        let (body, kept) = outgoing(body, &progress);
+        let mut response = self.client.send(outbound.authorize(&token, body), &progress).await?;
+        if response.status() == StatusCode::UNAUTHORIZED
+            && let Some(newer) = self.newer(&outbound, &token).await
+            && let Some(body) = kept.body()
+        {
+            record.note_token(newer.age());
+            response = self.client.send(outbound.authorize(&newer, body), &Progress::start()).await?;
+        }
+
+        *response.version_mut() = Version::HTTP_11;
+        headers::strip_response(response.headers_mut());
+        let rewrite = Rewrite { links: &self.shared.links, local: &local, scope: outbound.scope(), client };
+        Ok(rewrite.response(outbound.method(), response).map(|body| Reply::Upstream(Box::new(body))))
+    }
+
+    /// Another token than the one that upstream refused. When there is none, upstream's `401` is the answer.
+    async fn newer(&self, outbound: &Outbound<'_>, rejected: &Arc<AccessToken>) -> Option<Arc<AccessToken>> {
+        let newer = self.shared.tokens.refresh(outbound.identity(), outbound.key(), rejected).await;
+        newer.unwrap_or_else(|error: Arc<TokenError>| {
+            tracing::warn!(error = %Chain(&*error), "upstream refused a token, and there is no newer one");
+            None
+        })
+    }
+}
+
+/// The body of a response to the client.
+#[derive(Debug)]
+pub enum Reply {
+    /// Upstream's, its links rewritten where they have to be.
+    Upstream(Box<Rewritten<Incoming>>),
+    /// One that the proxy made.
+    Made(Full<Bytes>),
+}
+
+impl From<Vec<u8>> for Reply {
+    fn from(bytes: Vec<u8>) -> Self {
+        Self::Made(Full::new(bytes.into()))
+    }
+}
+
+impl http_body::Body for Reply {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        match self.get_mut() {
+            Self::Upstream(body) => Pin::new(body).poll_frame(cx),
+            Self::Made(body) => Pin::new(body).poll_frame(cx).map_err(Into::into),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Upstream(body) => body.is_end_stream(),
+            Self::Made(body) => body.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Upstream(body) => body.size_hint(),
+            Self::Made(body) => body.size_hint(),
+        }
+    }
+}
+
+/// What can be sent again of a request body.
+enum Kept {
+    Empty,
+    Small(ReplayHandle),
+    Nothing,
+}
+
+impl Kept {
+    fn body(self) -> Option<Outgoing> {
+        match self {
+            Self::Empty => Some(Outgoing::empty()),
+            Self::Small(handle) => handle.body(),
+            Self::Nothing => None,
+        }
+    }
+}
+
+fn outgoing(body: Incoming, progress: &Progress) -> (Outgoing, Kept) {
+    if body.is_end_stream() {
+        return (Outgoing::empty(), Kept::Empty);
+    }
+    if body.size_hint().lower() > REPLAY_LIMIT as u64 {
+        return (Outgoing::Streamed { body, progress: progress.clone() }, Kept::Nothing);
+    }
+    let replay = Replay::new(body, progress.clone());
+    let handle = replay.again();
+    (Outgoing::Replayable(replay), Kept::Small(handle))
+}
+
+fn refusal(error: &Error) -> Response<Reply> {
+    match error {
+        // The token cache has logged it, once for all who wait.
+        Error::Token(_) => {}
+        _ if error.status().is_server_error() => {
+            tracing::warn!(status = error.status().as_u16(), error = %Chain(error), "not forwarded");
+        }
+        _ => tracing::debug!(status = error.status().as_u16(), error = %Chain(error), "refused"),
+    }
+    error.to_response()
+}
+
+/// Answers a preflight (Fetch standard, "CORS protocol") of a listed page; upstream never sees it.
+fn preflight(admitted: &Admitted<Incoming>) -> Response<Reply> {
+    let asked = admitted.request.headers();
+    let mut response = Response::new(Reply::from(Vec::new()));
+    *response.status_mut() = StatusCode::NO_CONTENT;
+    let headers = response.headers_mut();
+    for (question, answer) in [
+        (ACCESS_CONTROL_REQUEST_METHOD, ACCESS_CONTROL_ALLOW_METHODS),
+        (ACCESS_CONTROL_REQUEST_HEADERS, ACCESS_CONTROL_ALLOW_HEADERS),
+    ] {
+        headers.extend(asked.get(question).cloned().map(|value| (answer, value)));
+    }
+    headers.insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("600"));
+    if let Some(page) = admitted.page.clone() {
+        allow(headers, page);
+    }
+    response
+}
+
+fn allow(headers: &mut HeaderMap, page: HeaderValue) {
+    headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, page);
+    headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static("*"));
+    headers.append(VARY, HeaderValue::from_static("Origin"));
+}

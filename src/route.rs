@@ -1,0 +1,252 @@
+//! Where a request goes: longest prefix, then upstream, audience and identity by configuration or by the path's API family.
+//!
+//! A request passes through types that only the step before can make: [`Admitted`] → [`Outbound`] → [`Authorized`]. The last is
+//! all that the HTTP client sends, so nothing leaves unrouted, unstripped or without its own token.
+
+use std::sync::Arc;
+
+use http::{
+    HeaderMap, Method, Request, Uri, Version,
+    header::AUTHORIZATION,
+    uri::{Authority, PathAndQuery, Scheme},
+};
+
+use crate::{
+    auth::{
+        AccessToken, TokenKey,
+        identity::{Identity, Kind},
+    },
+    body::Outgoing,
+    cloud::{Api, Cloud, Family},
+    config::{Config, Methods, RouteConfig, RouteTarget},
+    error::Error,
+    guard::Admitted,
+    headers::{self, Pseudonym},
+    rewrite::Scope,
+    target,
+};
+
+/// All routes, longest prefix first. Immutable.
+#[derive(Debug)]
+pub struct Routes {
+    routes: Vec<Route>,
+    pseudonym: Pseudonym,
+}
+
+impl Routes {
+    /// Makes the table of a configuration.
+    #[must_use]
+    pub fn new(config: &Config) -> Self {
+        let mut routes: Vec<Route> =
+            config.routes.iter().map(|route| Route::new(route, &config.cloud)).collect();
+        routes.sort_by_key(|route| std::cmp::Reverse(route.prefix.len()));
+        Self { routes, pseudonym: Pseudonym::random() }
+    }
+
+    /// Every authority that a route leads to, as `host[:port]`, with `http://` before those without TLS.
+    pub fn authorities(&self) -> impl Iterator<Item = String> {
+        self.routes.iter().flat_map(|route| route.destinations.iter()).map(|destination| {
+            let plain = if destination.scheme == Scheme::HTTP { "http://" } else { "" };
+            format!("{plain}{}", destination.authority)
+        })
+    }
+
+    /// Finds the route of a request, and makes the request that goes upstream, stripped and addressed.
+    ///
+    /// # Errors
+    /// `BadRequest`, `Loop`, `NoRoute` or `MethodNotAllowed`.
+    pub fn resolve<B>(&self, admitted: Admitted<B>) -> Result<(Outbound<'_>, B), Error> {
+        let (mut inbound, body) = admitted.request.into_parts();
+        if headers::has_looped(&inbound.headers, &self.pseudonym) {
+            return Err(Error::Loop);
+        }
+        let path = inbound.uri.path();
+        target::check(path)?;
+        let canonical = target::canonical(path);
+        let mut below = self.routes.iter().filter(|route| target::is_below(&canonical, &route.prefix));
+        let route = below.next().ok_or(Error::NoRoute)?;
+        let destination = route.destination(&canonical).ok_or(Error::NoRoute)?;
+        route.check_method(&inbound.method, &canonical)?;
+        let scope = route.scope(&canonical);
+        let uri = destination.uri(inbound.uri.path_and_query().cloned())?;
+
+        headers::strip_request(&mut inbound.headers, matches!(route.methods, Methods::All));
+        headers::add_via(&mut inbound.headers, inbound.version, &self.pseudonym);
+        let outbound = Outbound { route, destination, method: inbound.method, uri, headers: inbound.headers, scope };
+        Ok((outbound, body))
+    }
+}
+
+/// One route.
+#[derive(Debug)]
+struct Route {
+    prefix: String,
+    shown_prefix: String,
+    /// One for every family, or the only one.
+    destinations: Vec<Destination>,
+    by_family: bool,
+    identity: Arc<Identity>,
+    methods: Methods,
+    rewrite_links: bool,
+}
+
+impl Route {
+    fn new(config: &RouteConfig, cloud: &Cloud) -> Self {
+        let (destinations, by_family) = match &config.target {
+            RouteTarget::Defender => {
+                let families = FAMILIES.iter().map(|family| Destination::new(cloud.api(*family), &config.identity));
+                (families.collect(), true)
+            }
+            RouteTarget::Api(api) => (vec![Destination::new(api, &config.identity)], false),
+        };
+        Self {
+            prefix: target::canonical(&config.prefix).into_owned(),
+            shown_prefix: config.prefix.clone(),
+            destinations,
+            by_family,
+            identity: Arc::clone(&config.identity),
+            methods: config.methods.clone(),
+            rewrite_links: config.rewrite_links,
+        }
+    }
+
+    /// Upstream and audience follow from the path, not from a host: that makes a token of the wrong audience impossible.
+    fn destination(&self, canonical: &str) -> Option<&Destination> {
+        if !self.by_family {
+            return self.destinations.first();
+        }
+        let family = Family::of(canonical)?;
+        let at = FAMILIES.iter().position(|known| *known == family)?;
+        self.destinations.get(at)
+    }
+
+    fn check_method(&self, method: &Method, canonical: &str) -> Result<(), Error> {
+        let allowed = match &self.methods {
+            Methods::All => true,
+            Methods::Only(methods) => methods.contains(method),
+            Methods::ReadOnly => {
+                SAFE.contains(method) || (*method == Method::POST && HUNTING.contains(&canonical))
+            }
+        };
+        if allowed {
+            return Ok(());
+        }
+        let names: Vec<&str> = match &self.methods {
+            Methods::Only(methods) => methods.iter().map(Method::as_str).collect(),
+            Methods::All | Methods::ReadOnly => SAFE.iter().map(Method::as_str).collect(),
+        };
+        Err(Error::MethodNotAllowed { prefix: self.shown_prefix.clone(), allow: names.join(", ") })
+    }
+
+    fn scope(&self, canonical: &str) -> Scope {
+        match self.rewrite_links {
+            false => Scope::Off,
+            true if HUNTING.contains(&canonical) => Scope::FieldsUntilRows,
+            true => Scope::Fields,
+        }
+    }
+}
+
+/// An upstream, and the key of the tokens that it is shown.
+#[derive(Debug)]
+struct Destination {
+    scheme: Scheme,
+    authority: Authority,
+    key: TokenKey,
+}
+
+impl Destination {
+    fn new(api: &Api, identity: &Arc<Identity>) -> Self {
+        let Kind::Application { tenant, .. } = &identity.kind;
+        let key = TokenKey {
+            identity: Arc::clone(&identity.name),
+            tenant: tenant.clone(),
+            audience: api.audience.clone(),
+        };
+        Self { scheme: api.origin.scheme().clone(), authority: api.origin.authority().clone(), key }
+    }
+
+    fn uri(&self, target: Option<PathAndQuery>) -> Result<Uri, Error> {
+        let mut parts = http::uri::Parts::default();
+        parts.scheme = Some(self.scheme.clone());
+        parts.authority = Some(self.authority.clone());
+        parts.path_and_query = target;
+        Uri::from_parts(parts).map_err(|_| Error::BadRequest("the request's target is not a path"))
+    }
+}
+
+/// A request that is stripped and addressed, but holds no credential and no body yet.
+#[derive(Debug)]
+pub struct Outbound<'r> {
+    route: &'r Route,
+    destination: &'r Destination,
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+    scope: Scope,
+}
+
+impl Outbound<'_> {
+    /// What its token must be good for.
+    #[must_use]
+    pub fn key(&self) -> &TokenKey {
+        &self.destination.key
+    }
+
+    /// Who it is sent as.
+    #[must_use]
+    pub fn identity(&self) -> &Arc<Identity> {
+        &self.route.identity
+    }
+
+    /// Its method.
+    #[must_use]
+    pub fn method(&self) -> &Method {
+        &self.method
+    }
+
+    /// How far links in its response are rewritten.
+    #[must_use]
+    pub fn scope(&self) -> Scope {
+        self.scope
+    }
+
+    /// The fields that go upstream, for content negotiation.
+    pub fn headers_mut(&mut self) -> &mut HeaderMap {
+        &mut self.headers
+    }
+
+    /// The finished request. Leaves `self` as it is, so that it can be made once more with another token.
+    ///
+    /// The version is always HTTP/1.1: the pool upgrades by ALPN, and would refuse HTTP/2 on an HTTP/1.1 connection.
+    #[must_use]
+    pub fn authorize(&self, token: &AccessToken, body: Outgoing) -> Authorized {
+        let mut request = Request::new(body);
+        *request.method_mut() = self.method.clone();
+        *request.uri_mut() = self.uri.clone();
+        *request.version_mut() = Version::HTTP_11;
+        *request.headers_mut() = self.headers.clone();
+        request.headers_mut().insert(AUTHORIZATION, token.header().clone());
+        Authorized(request)
+    }
+}
+
+/// A request with the token of its route: all that the HTTP client sends.
+#[derive(Debug)]
+pub struct Authorized(Request<Outgoing>);
+
+impl Authorized {
+    pub(crate) fn into_inner(self) -> Request<Outgoing> {
+        self.0
+    }
+}
+
+const FAMILIES: [Family; 3] = [Family::Xdr, Family::Endpoint, Family::Graph];
+const SAFE: [Method; 3] = [Method::GET, Method::HEAD, Method::OPTIONS];
+/// The queries that are sent as POST but change nothing, in canonical form.
+const HUNTING: [&str; 4] = [
+    "/api/advancedhunting/run",
+    "/api/advancedqueries/run",
+    "/v1.0/security/runhuntingquery",
+    "/beta/security/runhuntingquery",
+];

@@ -1,0 +1,121 @@
+//! The sockets that the proxy listens on: TCP, or a unix socket for the owner alone.
+
+use std::{fmt, io, net::SocketAddr, path::PathBuf};
+
+use tokio::net::TcpListener;
+
+use crate::config::ListenAddress;
+
+/// A bound socket.
+#[derive(Debug)]
+pub enum Listener {
+    /// TCP.
+    Tcp(TcpListener),
+    /// A unix socket, and the path that is removed with it.
+    #[cfg(unix)]
+    Unix(tokio::net::UnixListener, PathBuf),
+}
+
+impl Listener {
+    /// Binds an address; port 0 takes a free one. A unix socket gets mode 0600; a dead one of the same path is replaced.
+    ///
+    /// # Errors
+    /// When the address is in use or not permitted.
+    pub async fn bind(address: &ListenAddress) -> Result<Self, BindError> {
+        let result = match address {
+            ListenAddress::Tcp(address) => TcpListener::bind(address).await.map(Self::Tcp),
+            ListenAddress::Unix(path) => bind_unix(path.clone()).await,
+        };
+        result.map_err(|source| BindError { address: shown(address), source })
+    }
+
+    /// Where clients reach it: `127.0.0.1:8080`, or `unix:/path`.
+    #[must_use]
+    pub fn local(&self) -> String {
+        match self {
+            Self::Tcp(listener) => listener.local_addr().map_or_else(|_| "?".to_owned(), |address| address.to_string()),
+            #[cfg(unix)]
+            Self::Unix(_, path) => format!("unix:{}", path.display()),
+        }
+    }
+
+    /// The TCP address, if it is one.
+    #[must_use]
+    pub fn tcp_address(&self) -> Option<SocketAddr> {
+        match self {
+            Self::Tcp(listener) => listener.local_addr().ok(),
+            #[cfg(unix)]
+            Self::Unix(..) => None,
+        }
+    }
+
+    /// The next connection, taken off this runtime so that another can have it.
+    pub(super) async fn accept(&self) -> io::Result<Socket> {
+        match self {
+            Self::Tcp(listener) => {
+                let (stream, _) = listener.accept().await?;
+                stream.set_nodelay(true)?;
+                stream.into_std().map(Socket::Tcp)
+            }
+            #[cfg(unix)]
+            Self::Unix(listener, _) => listener.accept().await?.0.into_std().map(Socket::Unix),
+        }
+    }
+}
+
+#[cfg(unix)]
+impl Drop for Listener {
+    fn drop(&mut self) {
+        if let Self::Unix(_, path) = self {
+            // Whoever starts next replaces a path that stays behind.
+            let _ = std::fs::remove_file(path);
+        }
+    }
+}
+
+/// An accepted connection on its way to a worker.
+#[derive(Debug)]
+pub(super) enum Socket {
+    Tcp(std::net::TcpStream),
+    #[cfg(unix)]
+    Unix(std::os::unix::net::UnixStream),
+}
+
+/// The address can't be listened on.
+#[derive(Debug, thiserror::Error)]
+#[error("can't listen on {address}: is another program using it? try --listen 127.0.0.1:0")]
+pub struct BindError {
+    address: String,
+    source: io::Error,
+}
+
+fn shown(address: &ListenAddress) -> String {
+    struct Shown<'a>(&'a ListenAddress);
+    impl fmt::Display for Shown<'_> {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            match self.0 {
+                ListenAddress::Tcp(address) => address.fmt(f),
+                ListenAddress::Unix(path) => write!(f, "unix:{}", path.display()),
+            }
+        }
+    }
+    Shown(address).to_string()
+}
+
+#[cfg(unix)]
+async fn bind_unix(path: PathBuf) -> io::Result<Listener> {
+    use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+
+    let is_socket = std::fs::symlink_metadata(&path).is_ok_and(|meta| meta.file_type().is_socket());
+    if is_socket && tokio::net::UnixStream::connect(&path).await.is_err() {
+        std::fs::remove_file(&path)?;
+    }
+    let listener = tokio::net::UnixListener::bind(&path)?;
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600))?;
+    Ok(Listener::Unix(listener, path))
+}
+
+#[cfg(not(unix))]
+async fn bind_unix(_: PathBuf) -> io::Result<Listener> {
+    Err(io::Error::new(io::ErrorKind::Unsupported, "this system has no unix sockets"))
+}

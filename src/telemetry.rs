@@ -1,0 +1,38 @@
+//! Logs: to standard error, as text or as one JSON object a line.
+
+use std::io::{self, IsTerminal};
+
+use tracing_subscriber::EnvFilter;
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// For machines: one JSON object a line.
+    Json,
+}
+
+/// Starts logging. `RUST_LOG` decides what is logged; without it, `verbosity` does: below 0 only what went wrong, 0 each
+/// request too, above that more and more.
+pub fn init(format: LogFormat, verbosity: i16) {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(directives(verbosity)));
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
+    // A second call finds the first one's subscriber in place, which is as good.
+    let _ = match format {
+        LogFormat::Text => builder.with_ansi(io::stderr().is_terminal()).with_target(false).try_init(),
+        LogFormat::Json => builder.json().flatten_event(true).try_init(),
+    };
+}
+
+fn directives(verbosity: i16) -> &'static str {
+    match verbosity {
+        i16::MIN..=-2 => "error",
+        -1 => "warn",
+        0 => "warn,defender_proxy=info",
+        1 => "info,defender_proxy=debug",
+        2 => "debug,defender_proxy=trace",
+        3.. => "trace",
+    }
+}

@@ -1,0 +1,154 @@
+//! The one HTTP client: pool, TLS, HTTP proxy, timeouts. API requests and token requests both go through it.
+
+pub mod connect;
+pub mod tls;
+
+use std::{error::Error as _, io, time::Duration};
+
+use http::{Request, Response};
+use http_body_util::{BodyExt, Limited};
+use hyper::body::Incoming;
+use hyper_util::{
+    client::legacy::{self, Client},
+    rt::{TokioExecutor, TokioTimer},
+};
+use tokio::time::{Instant, timeout_at};
+
+use self::connect::{ConnectTimeout, Connector};
+use crate::{
+    body::{Outgoing, Progress},
+    config::UpstreamConfig,
+    error::Error,
+    route::Authorized,
+};
+
+/// What all clients of a process share: the TLS set-up, the way through an HTTP proxy, the time limits.
+#[derive(Clone, Debug)]
+pub struct Transport {
+    connector: Connector,
+    response_timeout: Duration,
+}
+
+impl Transport {
+    /// Reads the trusted roots and the proxy settings (`upstream.proxy`, else `HTTPS_PROXY` and `NO_PROXY`).
+    ///
+    /// # Errors
+    /// When `upstream.ca` can't be read, or no root is to be found at all.
+    pub fn new(config: &UpstreamConfig) -> Result<Self, tls::RootsError> {
+        let tls = tls::client_config(config.ca.as_deref())?;
+        let connector = Connector::new(tls, connect::matcher(config.proxy.as_ref()), config.connect_timeout);
+        Ok(Self { connector, response_timeout: config.response_timeout })
+    }
+
+    /// A client with a connection pool of its own. Each worker has one, as pooled connections live on its runtime.
+    #[must_use]
+    pub fn client(&self) -> HttpClient {
+        let client = Client::builder(TokioExecutor::new())
+            .timer(TokioTimer::new())
+            .pool_timer(TokioTimer::new())
+            .pool_idle_timeout(POOL_IDLE)
+            .http2_adaptive_window(true)
+            .http2_keep_alive_interval(Duration::from_secs(30))
+            .http1_max_buf_size(MAX_BUFFER)
+            .build(self.connector.clone());
+        HttpClient { client, response_timeout: self.response_timeout }
+    }
+}
+
+/// A pooled client over TLS 1.2 or newer, HTTP/2 or HTTP/1.1 by ALPN. It follows no redirect and keeps no cookie.
+#[derive(Clone, Debug)]
+pub struct HttpClient {
+    client: Client<Connector, Outgoing>,
+    response_timeout: Duration,
+}
+
+impl HttpClient {
+    /// Sends an API request and waits for the head of its response.
+    ///
+    /// The time limit counts from the last movement of the request body, so an upload of any length is not cut off.
+    ///
+    /// # Errors
+    /// One of the upstream variants of [`Error`].
+    pub async fn send(&self, request: Authorized, progress: &Progress) -> Result<Response<Incoming>, Error> {
+        let mut response = self.client.request(request.into_inner());
+        loop {
+            let deadline = progress.last() + self.response_timeout;
+            match timeout_at(deadline, &mut response).await {
+                Ok(result) => return result.map_err(classify),
+                Err(_) if progress.last() + self.response_timeout > Instant::now() => {}
+                Err(_) => return Err(Error::ResponseTimeout),
+            }
+        }
+    }
+
+    /// A small exchange, read whole: at most `limit` bytes, within half a minute.
+    ///
+    /// # Errors
+    /// One of the upstream variants of [`Error`].
+    pub async fn fetch(&self, request: Request<Vec<u8>>, limit: usize) -> Result<Response<Vec<u8>>, Error> {
+        let exchange = async {
+            let response =
+                self.client.request(request.map(Outgoing::full)).await.map_err(classify)?;
+            let (head, body) = response.into_parts();
+            let body = Limited::new(body, limit).collect().await.map_err(Error::Protocol)?;
+            Ok(Response::from_parts(head, body.to_bytes().to_vec()))
+        };
+        tokio::time::timeout(FETCH_TIMEOUT, exchange).await.unwrap_or(Err(Error::ResponseTimeout))
+    }
+}
+
+/// Sorts a failure by the first of its causes that says what went wrong.
+fn classify(error: legacy::Error) -> Error {
+    let kind = std::iter::successors(error.source(), |cause| deeper(*cause)).find_map(kind_of);
+    match kind {
+        Some(Kind::Tls) => Error::Tls(error.into()),
+        Some(Kind::Dns) => Error::Dns(error.into()),
+        Some(Kind::ConnectTimeout) => Error::ConnectTimeout,
+        Some(Kind::ClientBody) => Error::BrokenBody(error.into()),
+        Some(Kind::Protocol) => Error::Protocol(error.into()),
+        None if error.is_connect() => Error::Connect(error.into()),
+        None => Error::Closed(error.into()),
+    }
+}
+
+enum Kind {
+    Tls,
+    Dns,
+    ConnectTimeout,
+    ClientBody,
+    Protocol,
+}
+
+fn kind_of(cause: &(dyn std::error::Error + 'static)) -> Option<Kind> {
+    if cause.is::<rustls::Error>() {
+        return Some(Kind::Tls);
+    }
+    if cause.is::<ConnectTimeout>() {
+        return Some(Kind::ConnectTimeout);
+    }
+    if let Some(error) = cause.downcast_ref::<hyper::Error>() {
+        return match error {
+            error if error.is_user() => Some(Kind::ClientBody),
+            error if error.is_parse() => Some(Kind::Protocol),
+            _ => None,
+        };
+    }
+    // The resolver's error has no type of its own.
+    cause.to_string().starts_with("dns error").then_some(Kind::Dns)
+}
+
+/// The next cause. `io::Error` hides the error that it carries behind that error's own source.
+fn deeper<'a>(cause: &'a (dyn std::error::Error + 'static)) -> Option<&'a (dyn std::error::Error + 'static)> {
+    match cause.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
+        Some(inner) => Some(inner),
+        None => cause.source(),
+    }
+}
+
+/// How long a connection may rest in the pool. Azure's front ends close idle ones after some minutes; a shorter time here
+/// makes it rare that a request meets a connection that is just being closed.
+const POOL_IDLE: Duration = Duration::from_secs(60);
+/// The most that HTTP/1 buffers of one connection, in bytes.
+const MAX_BUFFER: usize = 64 * 1024;
+/// The limit of a token exchange.
+const FETCH_TIMEOUT: Duration = Duration::from_secs(30);
