@@ -12,6 +12,8 @@ mod gunzip;
 mod headers;
 mod links;
 mod rows;
+#[cfg(test)]
+mod script;
 
 use std::sync::Arc;
 
@@ -130,4 +132,365 @@ impl Change {
 /// Whether the answer ends with its headers (RFC 9110 sections 6.4.1 and 9.3.2), which then speak of a body not sent.
 fn has_no_content(method: &Method, status: StatusCode) -> bool {
     *method == Method::HEAD || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
+}
+
+#[cfg(test)]
+mod tests {
+    use http::{HeaderMap, HeaderName, HeaderValue};
+    use http_body::Frame;
+
+    use super::script::{Script, drain, gzip};
+    use super::*;
+
+    const LOCAL: &str = "http://localhost:8080";
+    const PAGE: &str = r#"{"@odata.nextLink":"https://api.contoso.example/p?2","u":"https://api.contoso.example/"}"#;
+    const PAGE_HERE: &str =
+        r#"{"@odata.nextLink":"http://localhost:8080/p?2","u":"https://api.contoso.example/"}"#;
+
+    struct Answer {
+        method: Method,
+        status: u16,
+        headers: &'static [(&'static str, &'static str)],
+        body: Vec<u8>,
+        accept: &'static str,
+        scope: Scope,
+    }
+
+    impl Default for Answer {
+        fn default() -> Self {
+            let headers = &[
+                ("content-type", "application/json"),
+                ("content-length", "77"),
+                ("etag", "\"a\""),
+            ];
+            Self {
+                method: Method::GET,
+                status: 200,
+                headers,
+                body: PAGE.into(),
+                accept: "",
+                scope: Scope::Fields,
+            }
+        }
+    }
+
+    impl Answer {
+        fn rewritten(&self) -> Response<Rewritten<Script>> {
+            let mut request = map(&[("accept-encoding", self.accept)]);
+            let client = negotiate(&mut request, self.scope);
+            let links = Arc::new(Links::new(["api.contoso.example".to_owned()]));
+            let rewrite = Rewrite {
+                links: &links,
+                local: LOCAL,
+                scope: self.scope,
+                client,
+            };
+            let mut response = Response::new(Script::chunks([self.body.clone()]));
+            *response.status_mut() = StatusCode::from_u16(self.status).unwrap();
+            *response.headers_mut() = map(self.headers);
+            rewrite.response(&self.method, response)
+        }
+
+        /// Checks the answer's headers, apart from `Vary`, and its body.
+        fn becomes(&self, headers: &[(&'static str, &'static str)], body: &[u8]) {
+            let mut response = self.rewritten();
+            let vary = response.headers_mut().remove("vary");
+            assert_eq!(vary.is_some(), self.scope != Scope::Off);
+            assert_eq!(*response.headers(), map(headers));
+            assert_eq!(drain(response.into_body()).data().unwrap(), body);
+        }
+
+        fn stays(&self) {
+            self.becomes(self.headers, &self.body);
+        }
+    }
+
+    fn map(lines: &[(&'static str, &'static str)]) -> HeaderMap {
+        lines
+            .iter()
+            .map(|(name, value)| {
+                (
+                    HeaderName::from_static(name),
+                    HeaderValue::from_static(value),
+                )
+            })
+            .collect()
+    }
+
+    #[test]
+    fn json_is_rewritten() {
+        let headers = [("content-type", "application/json"), ("etag", "W/\"a\"")];
+        Answer::default().becomes(&headers, PAGE_HERE.as_bytes());
+        Answer {
+            status: 201,
+            accept: "gzip",
+            ..Answer::default()
+        }
+        .becomes(&headers, PAGE_HERE.as_bytes());
+        Answer {
+            scope: Scope::FieldsUntilRows,
+            ..Answer::default()
+        }
+        .becomes(&headers, PAGE_HERE.as_bytes());
+    }
+
+    #[test]
+    fn gzipped_json_is_decoded_and_rewritten_whatever_the_client_accepts() {
+        for accept in ["", "gzip", "br"] {
+            let headers = &[
+                ("content-type", "application/json"),
+                ("content-encoding", "x-gzip"),
+                ("content-md5", "x"),
+            ];
+            let answer = Answer {
+                headers,
+                body: gzip(PAGE.as_bytes()),
+                accept,
+                ..Answer::default()
+            };
+            answer.becomes(
+                &[("content-type", "application/json")],
+                PAGE_HERE.as_bytes(),
+            );
+        }
+    }
+
+    #[test]
+    fn other_gzip_is_decoded_only_for_who_cannot() {
+        let cases: [(u16, &[_], &[_]); 2] = [
+            (
+                200,
+                &[
+                    ("content-type", "text/csv"),
+                    ("content-encoding", "gzip"),
+                    ("content-length", "9"),
+                ],
+                &[("content-type", "text/csv")],
+            ),
+            (
+                404,
+                &[
+                    ("content-type", "application/json"),
+                    ("content-encoding", "gzip"),
+                ],
+                &[("content-type", "application/json")],
+            ),
+        ];
+        for (status, headers, decoded) in cases {
+            let answer = |accept| Answer {
+                status,
+                headers,
+                body: gzip(PAGE.as_bytes()),
+                accept,
+                ..Answer::default()
+            };
+            answer("gzip").stays();
+            answer("gzip;q=0").becomes(decoded, PAGE.as_bytes());
+        }
+    }
+
+    #[test]
+    fn everything_else_stays_to_the_byte() {
+        for status in [206, 301, 400, 404, 500] {
+            Answer {
+                status,
+                ..Answer::default()
+            }
+            .stays();
+        }
+        let gzipped_part = &[
+            ("content-type", "application/json"),
+            ("content-encoding", "gzip"),
+            ("content-range", "bytes 0-9/99"),
+        ];
+        Answer {
+            status: 206,
+            headers: gzipped_part,
+            ..Answer::default()
+        }
+        .stays();
+        for content_type in [
+            "application/x-ndjson",
+            "text/csv",
+            "application/octet-stream",
+        ] {
+            let headers = Box::leak(Box::new([
+                ("content-type", content_type),
+                ("content-length", "77"),
+                ("accept-ranges", "bytes"),
+            ]));
+            Answer {
+                headers,
+                ..Answer::default()
+            }
+            .stays();
+        }
+        Answer {
+            headers: &[],
+            ..Answer::default()
+        }
+        .stays();
+        Answer {
+            headers: &[
+                ("content-type", "application/json"),
+                ("content-encoding", "br"),
+            ],
+            ..Answer::default()
+        }
+        .stays();
+    }
+
+    #[test]
+    fn nothing_changes_when_off() {
+        Answer {
+            scope: Scope::Off,
+            ..Answer::default()
+        }
+        .stays();
+        let headers = &[
+            ("content-type", "application/json"),
+            ("content-encoding", "gzip"),
+            ("location", "https://api.contoso.example/"),
+        ];
+        Answer {
+            scope: Scope::Off,
+            headers,
+            body: gzip(b"{}"),
+            ..Answer::default()
+        }
+        .stays();
+    }
+
+    #[test]
+    fn headers_are_rewritten_with_any_status() {
+        for status in [201, 204, 302, 404] {
+            let headers = &[("location", "https://api.contoso.example/x")];
+            Answer {
+                status,
+                headers,
+                body: Vec::new(),
+                ..Answer::default()
+            }
+            .becomes(&[("location", "http://localhost:8080/x")], b"");
+        }
+    }
+
+    #[test]
+    fn answers_without_content_speak_of_the_one_they_stand_for() {
+        let headers = &[
+            ("content-type", "application/json"),
+            ("content-encoding", "gzip"),
+            ("content-length", "77"),
+            ("etag", "\"a\""),
+        ];
+        let told = [("content-type", "application/json"), ("etag", "W/\"a\"")];
+        Answer {
+            method: Method::HEAD,
+            headers,
+            body: Vec::new(),
+            ..Answer::default()
+        }
+        .becomes(&told, b"");
+        for status in [204, 304] {
+            Answer {
+                status,
+                headers,
+                body: Vec::new(),
+                ..Answer::default()
+            }
+            .becomes(&told, b"");
+        }
+        let headers = &[("etag", "\"a\"")];
+        Answer {
+            status: 304,
+            headers,
+            body: Vec::new(),
+            ..Answer::default()
+        }
+        .becomes(&[("etag", "W/\"a\"")], b"");
+        let headers = &[("etag", "\"a\""), ("content-type", "text/csv")];
+        Answer {
+            status: 304,
+            headers,
+            body: Vec::new(),
+            ..Answer::default()
+        }
+        .stays();
+        // A body that is not to be there is not decoded either.
+        let headers = &[
+            ("content-type", "application/json"),
+            ("content-encoding", "gzip"),
+        ];
+        let response = Answer {
+            method: Method::HEAD,
+            headers,
+            body: b"x".to_vec(),
+            ..Answer::default()
+        }
+        .rewritten();
+        assert_eq!(drain(response.into_body()).data().unwrap(), b"x");
+    }
+
+    #[test]
+    fn the_answer_varies_with_what_the_client_accepts() {
+        let vary = |scope| {
+            Answer {
+                scope,
+                headers: &[],
+                ..Answer::default()
+            }
+            .rewritten()
+            .headers()
+            .get("vary")
+            .cloned()
+        };
+        assert_eq!(vary(Scope::Fields).unwrap(), "accept-encoding");
+        assert_eq!(vary(Scope::Off), None);
+    }
+
+    #[test]
+    fn an_unchanged_body_is_the_body_inside() {
+        let response = Answer {
+            headers: &[("content-type", "text/csv")],
+            ..Answer::default()
+        }
+        .rewritten();
+        assert_eq!(response.body().size_hint().exact(), Some(PAGE.len() as u64));
+        assert!(!response.body().is_end_stream());
+        let changed = Answer::default().rewritten();
+        assert_eq!(changed.body().size_hint().exact(), None);
+        let empty = Answer {
+            body: Vec::new(),
+            ..Answer::default()
+        }
+        .rewritten();
+        assert!(empty.body().is_end_stream());
+        assert_eq!(empty.body().size_hint().exact(), Some(0));
+    }
+
+    #[test]
+    fn trailers_lose_what_no_longer_holds() {
+        let links = Arc::new(Links::default());
+        for (content_type, kept) in [("application/json", 1), ("text/csv", 2)] {
+            let rewrite = Rewrite {
+                links: &links,
+                local: LOCAL,
+                scope: Scope::Fields,
+                client: Encodings::default(),
+            };
+            let trailers = Frame::trailers(map(&[("content-digest", "x"), ("server-timing", "y")]));
+            let mut response =
+                Response::new(Script::new([Ok(Frame::data("{}".into())), Ok(trailers)]));
+            response
+                .headers_mut()
+                .insert("content-type", HeaderValue::from_static(content_type));
+            let drained = drain(rewrite.response(&Method::GET, response).into_body());
+            assert_eq!(
+                drained.trailers.as_ref().map(HeaderMap::len),
+                Some(kept),
+                "{content_type}"
+            );
+            assert_eq!(drained.data().unwrap(), b"{}");
+        }
+    }
 }

@@ -199,3 +199,89 @@ enum Kind<B> {
 
 /// Bytes up to which copying pieces together is cheaper than sending them as frames of their own.
 const JOIN: usize = 16 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+    use std::sync::Arc;
+
+    use super::super::script::{Script, drain, gzip};
+    use super::super::{Links, Scope};
+    use super::*;
+
+    const START: &str = r#"{"@odata.context":"https://api.contoso.example"#;
+    const START_HERE: &str = r#"{"@odata.context":"http://localhost:8080"#;
+
+    fn linked<B>(body: B) -> Linked<B> {
+        let links = Links::new(["api.contoso.example".to_owned()]);
+        Linked::new(
+            body,
+            Fields::new(Arc::new(links), "http://localhost:8080", Scope::Fields),
+        )
+    }
+
+    #[test]
+    fn small_pieces_become_one_frame() {
+        let page =
+            format!("{START}/$metadata\",\"@odata.nextLink\":\"https://api.contoso.example/2\"}}");
+        let drained = drain(linked(Script::chunks([page])));
+        assert_eq!(
+            drained.frames,
+            [format!(
+                "{START_HERE}/$metadata\",\"@odata.nextLink\":\"http://localhost:8080/2\"}}"
+            )]
+        );
+    }
+
+    #[test]
+    fn large_pieces_are_not_copied() {
+        let page = Bytes::from(format!("{START}/{}", "x".repeat(3 * JOIN)));
+        let end = page.as_ptr_range().end;
+        let frames = drain(linked(Script::chunks([page]))).frames;
+        assert_eq!(frames.len(), 2);
+        assert_eq!(frames[0], START_HERE);
+        assert_eq!(frames[1].as_ptr_range().end, end);
+    }
+
+    #[test]
+    fn an_unchanged_chunk_is_the_same_chunk() {
+        let chunk = Bytes::from_static(br#"{"value":[]}"#);
+        let frames = drain(linked(Script::chunks([chunk.clone()]))).frames;
+        assert_eq!(frames.len(), 1);
+        assert_eq!(frames[0].as_ptr(), chunk.as_ptr());
+    }
+
+    #[test]
+    fn what_is_held_back_comes_at_the_end() {
+        let mut body = linked(Script::chunks([START]));
+        let mut context = Context::from_waker(std::task::Waker::noop());
+        let first = Pin::new(&mut body).poll_frame(&mut context);
+        assert!(matches!(first, Poll::Ready(Some(Ok(_)))));
+        assert!(!body.is_end_stream());
+        assert_eq!(body.size_hint().upper(), None);
+        assert_eq!(drain(body).data().unwrap(), b"https://api.contoso.example");
+        assert_eq!(
+            drain(linked(Gunzip::new(Script::chunks([gzip(
+                START.as_bytes()
+            )]))))
+            .data()
+            .unwrap(),
+            START.as_bytes()
+        );
+    }
+
+    #[test]
+    fn a_broken_body_is_a_broken_body() {
+        let frames = [
+            Ok(Frame::data(START.into())),
+            Err(io::Error::other("reset")),
+        ];
+        assert_eq!(
+            drain(linked(Script::new(frames)))
+                .data()
+                .unwrap_err()
+                .to_string(),
+            "reset"
+        );
+    }
+}

@@ -245,3 +245,331 @@ const PREFIX: &[u8] = b"@odata.";
 const NAMES: [&[u8]; 3] = [b"nextLink\"", b"deltaLink\"", b"context\""];
 
 static FINDER: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(PREFIX));
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use proptest::sample::select;
+
+    use super::*;
+
+    const HERE: &str = "http://localhost:8080/t/contoso";
+    const HERE_ESCAPED: &str = r"http:\/\/localhost:8080\/t\/contoso";
+
+    fn links() -> Links {
+        Links::new(["api.contoso.example", "graph.contoso.example:8443"].map(str::to_owned))
+    }
+
+    fn rewrite<'a>(chunks: impl IntoIterator<Item = &'a [u8]>, scope: Scope) -> String {
+        let mut out = Vec::new();
+        let mut take = |piece: Bytes| {
+            assert!(!piece.is_empty());
+            out.extend_from_slice(&piece);
+        };
+        let mut fields = Fields::new(Arc::new(links()), HERE, scope);
+        for chunk in chunks {
+            fields.push(Bytes::copy_from_slice(chunk), &mut take);
+            assert!(fields.held.len() <= fields.links.reach());
+        }
+        fields.finish(&mut take);
+        assert!(fields.is_empty());
+        String::from_utf8(out).unwrap()
+    }
+
+    /// Checks `text` whole, in two pieces and byte by byte.
+    fn check(text: &str, expected: &str, scope: Scope) {
+        let text = text.as_bytes();
+        assert_eq!(rewrite([text], scope), expected);
+        assert_eq!(rewrite(text.chunks(1), scope), expected);
+        for cut in 0..text.len() {
+            assert_eq!(
+                rewrite([&text[..cut], &text[cut..]], scope),
+                expected,
+                "cut at {cut}"
+            );
+        }
+    }
+
+    #[test]
+    fn control_fields() {
+        // `HERE` stands for what must be replaced.
+        let cases = [
+            r#"{"@odata.nextLink":"HERE/api/alerts?$skiptoken=a%3D+/"}"#,
+            r#"{"@odata.deltaLink":"HERE"}"#,
+            r#"{"@odata.context":"HERE#x","value":[]}"#,
+            r#"{"alerts@odata.nextLink" : "HERE?x"}"#,
+            "\u{feff}{\r\n\t\"@odata.nextLink\"\n:\t \"HERE/x\"\n}\n",
+            r#"[{"@odata.context":"HERE/1","@odata.nextLink":"HERE/2"},{"a":{"b@odata.context":"HERE/3"}}]"#,
+            r#"{"x\"@odata.nextLink":"HERE/","x\\@odata.nextLink":"HERE/"}"#,
+            r#"{"@odata.@odata.nextLink":"HERE/"}"#,
+            r#"{"@odata.nextLink":"HERE/@odata.nextLink","@odata.context":"HERE/"}"#,
+            r#"{"v":"@odata.nextLink","@odata.nextLink":"HERE/","w":["@odata.nextLink"]}"#,
+        ];
+        for case in cases {
+            for origin in [
+                "https://api.contoso.example",
+                "https://API.Contoso.example:443",
+                "https://graph.contoso.example:8443",
+            ] {
+                check(
+                    &case.replace("HERE", origin),
+                    &case.replace("HERE", HERE),
+                    Scope::Fields,
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn escaped_slashes_stay_escaped() {
+        for origin in [
+            r"https:\/\/api.contoso.example",
+            r"https:/\/api.contoso.example:443",
+            r"https:\//api.contoso.example",
+        ] {
+            for end in [r#"\/x"}"#, r#"/x"}"#, r#"?x"}"#, "\"}"] {
+                let value = |origin| format!(r#"{{"@odata.nextLink":"{origin}{end}"#);
+                check(&value(origin), &value(HERE_ESCAPED), Scope::Fields);
+            }
+        }
+    }
+
+    #[test]
+    fn everything_else_stays() {
+        let cases = [
+            "",
+            "42",
+            r#"{"url":"https://api.contoso.example/x","odata.nextLink":"https://api.contoso.example/x"}"#,
+            r#"{"@odata.nextlink":"https://api.contoso.example/x","@ODATA.context":"https://api.contoso.example/x"}"#,
+            r#"{"@odata.type":"https://api.contoso.example/x","@odata.nextLinks":"https://api.contoso.example/"}"#,
+            r#"{"@odata.nextLink":"https://api.contoso.example.evil.example/x"}"#,
+            r#"{"@odata.nextLink":"https://api.contoso.example@evil.example/x"}"#,
+            r#"{"@odata.nextLink":"https://graph.contoso.example/x"}"#,
+            r#"{"@odata.nextLink":"http://api.contoso.example/x"}"#,
+            r#"{"@odata.nextLink":"api.contoso.example/x"}"#,
+            r#"{"@odata.nextLink":" https://api.contoso.example/x"}"#,
+            r#"{"@odata.nextLink":["https://api.contoso.example/x"],"@odata.context":null}"#,
+            r#"{"@odata.nextLink":"https://api.contoso.example\\x"}"#,
+            r#"{"@odata.nextLink\\":"https://api.contoso.example/x"}"#,
+            r#"{"description":"{\"@odata.nextLink\":\"https://api.contoso.example/x\"}"}"#,
+            r#"{"description":"\\\"@odata.nextLink\\\":\\\"https://api.contoso.example/x\\\""}"#,
+            r#"{"a":"@odata.nextLink","b":"https://api.contoso.example/x"}"#,
+            r#"["@odata.nextLink","https://api.contoso.example/x"]"#,
+            r#"{"a":["@odata.nextLink"],"b":{"c":"@odata.context"}}"#,
+            r#"{"@odata.context":"...","exportFiles":["https://api.contoso.example/x?sig=a"]}"#,
+            r#"{"@odata.nextLink":"https://api.contoso.example"#,
+            r#"{"@odata.nextLink":"htt"#,
+            r#"{"@odata.nextLink""#,
+            "@odata",
+        ];
+        for case in cases {
+            check(case, case, Scope::Fields);
+        }
+    }
+
+    #[test]
+    fn rows_are_data() {
+        let cases = [
+            r#"{"@odata.context":"HERE/a","Schema":[],"Results":[{"@odata.nextLink":"https://api.contoso.example/x"}]}"#,
+            r#"{"@odata.context":"HERE/a","results" : [],"@odata.nextLink":"https://api.contoso.example/x"}"#,
+            r#"{"a":"Results","b":"\"Results\":","@odata.context":"HERE/a","Results":0,"@odata.nextLink":"https://api.contoso.example"}"#,
+        ];
+        for case in cases {
+            check(
+                &case.replace("HERE", "https://api.contoso.example"),
+                &case.replace("HERE", HERE),
+                Scope::FieldsUntilRows,
+            );
+        }
+        let text = r#"{"results":1,"@odata.context":"https://api.contoso.example/a"}"#;
+        check(
+            text,
+            &text.replace("https://api.contoso.example", HERE),
+            Scope::Fields,
+        );
+        check(text, text, Scope::Off);
+    }
+
+    #[test]
+    fn the_local_origin_cannot_leave_its_string() {
+        let mut fields = Fields::new(Arc::new(links()), "http://\"\\", Scope::Fields);
+        let mut out = Vec::new();
+        let text = br#"{"@odata.context":"https://api.contoso.example/"}"#;
+        fields.push(Bytes::from_static(text), &mut |piece| {
+            out.extend_from_slice(&piece);
+        });
+        assert_eq!(out, br#"{"@odata.context":"http://\"\\/"}"#);
+    }
+
+    #[test]
+    fn pieces_are_slices_of_the_chunk() {
+        let chunk =
+            Bytes::from_static(br#"{"@odata.context":"https://api.contoso.example/a","value":1}"#);
+        let range = chunk.as_ptr_range();
+        let mut pieces = Vec::new();
+        Fields::new(Arc::new(links()), HERE, Scope::Fields)
+            .push(chunk, &mut |piece| pieces.push(piece));
+        assert_eq!(pieces.len(), 3);
+        assert_eq!(pieces[0].as_ptr(), range.start);
+        assert_eq!(pieces[2].as_ptr_range().end, range.end);
+    }
+
+    /// The same search in the plainest way: everything spelled out, on the whole text.
+    fn reference(text: &str, scope: Scope) -> String {
+        let end = if scope == Scope::FieldsUntilRows {
+            reference_rows(text).unwrap_or(text.len())
+        } else {
+            text.len()
+        };
+        let mut out = String::new();
+        let mut rest = &text[..end];
+        while let Some(first) = rest.chars().next() {
+            if let Some((kept, origin, here)) = reference_field(rest) {
+                out.push_str(&rest[..kept]);
+                out.push_str(here);
+                rest = &rest[kept + origin..];
+            } else {
+                out.push(first);
+                rest = &rest[first.len_utf8()..];
+            }
+        }
+        out + &text[end..]
+    }
+
+    fn reference_field(text: &str) -> Option<(usize, usize, &'static str)> {
+        let space = |text: &'_ str| text.trim_start_matches([' ', '\t', '\r', '\n']).len();
+        let names = [
+            "@odata.nextLink\"",
+            "@odata.deltaLink\"",
+            "@odata.context\"",
+        ];
+        let rest = names.iter().find_map(|name| text.strip_prefix(name))?;
+        let rest = rest[rest.len() - space(rest)..].strip_prefix(':')?;
+        let rest = rest[rest.len() - space(rest)..].strip_prefix('"')?;
+        for (slashes, here) in [
+            ("//", HERE),
+            (r"\/\/", HERE_ESCAPED),
+            (r"\//", HERE_ESCAPED),
+            (r"/\/", HERE_ESCAPED),
+        ] {
+            for host in [
+                "api.contoso.example",
+                "api.contoso.example:443",
+                "graph.contoso.example:8443",
+            ] {
+                let origin = format!("https:{slashes}{host}");
+                let Some((start, after)) = rest.split_at_checked(origin.len()) else {
+                    continue;
+                };
+                if start.eq_ignore_ascii_case(&origin)
+                    && ["/", r"\/", "?", "#", "\""]
+                        .iter()
+                        .any(|end| after.starts_with(end))
+                {
+                    return Some((text.len() - rest.len(), origin.len(), here));
+                }
+            }
+        }
+        None
+    }
+
+    fn reference_rows(text: &str) -> Option<usize> {
+        let (mut start, mut escaped) = (None, false);
+        for (at, byte) in text.bytes().enumerate() {
+            match (byte, start) {
+                _ if escaped => escaped = false,
+                (b'\\', Some(_)) => escaped = true,
+                (b'"', None) => start = Some(at + 1),
+                (b'"', Some(from)) => {
+                    start = None;
+                    let rest = text[at + 1..].trim_start_matches([' ', '\t', '\r', '\n']);
+                    if matches!(&text[from..at], "Results" | "results") && rest.starts_with(':') {
+                        return Some(text.len() - rest.len() + 1);
+                    }
+                }
+                _ => {}
+            }
+        }
+        None
+    }
+
+    fn text() -> impl Strategy<Value = String> {
+        let fragments = vec![
+            "{",
+            "}",
+            "\"",
+            "\\",
+            "\\\\",
+            "\\\"",
+            ":",
+            ",",
+            " ",
+            "\n",
+            "\u{feff}",
+            "é",
+            "x",
+            "/",
+            "\\/",
+            "?",
+            "#",
+            "@",
+            "@odata.",
+            "@oda",
+            "ta.",
+            "nextLink",
+            "context\"",
+            "Link\"",
+            "@odata.deltaLink",
+            "@odata.type\":\"",
+            "@odata.nextLink\"",
+            "@odata.nextLink\":\"",
+            "\"@odata.context\" : \"",
+            "@odata.nextLink\\\":\\\"",
+            "https:",
+            "http:",
+            "HTTPS://",
+            "https://",
+            "https:\\/\\/",
+            "//",
+            "\\/\\/",
+            "api.",
+            "contoso.example",
+            "api.contoso.example",
+            "API.contoso.example:443",
+            "graph.contoso.example:8443",
+            "graph.contoso.example",
+            ":443",
+            "@evil.example",
+            ".evil",
+            "https://api.contoso.example/",
+            "https:\\/\\/api.contoso.example\\/",
+            "\"@odata.nextLink\":\"https://api.contoso.example",
+            "\"Results\"",
+            "\"results\":",
+            "Results",
+            "\"Results\" \n:",
+        ];
+        prop::collection::vec(select(fragments), 0..24).prop_map(|parts| parts.concat())
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2000))]
+
+        #[test]
+        fn any_chunks_give_what_the_reference_gives(text in text(), sizes in prop::collection::vec(0_usize..40, 1..8), until_rows: bool) {
+            let scope = if until_rows { Scope::FieldsUntilRows } else { Scope::Fields };
+            let mut rest = text.as_bytes();
+            let mut chunks = Vec::new();
+            for size in sizes.iter().copied().cycle().take(text.len() + 1) {
+                let (chunk, after) = rest.split_at(size.min(rest.len()));
+                chunks.push(chunk);
+                rest = after;
+            }
+            chunks.push(rest);
+            let expected = reference(&text, scope);
+            prop_assert_eq!(&rewrite([text.as_bytes()], scope), &expected);
+            prop_assert_eq!(&rewrite(text.as_bytes().chunks(1), scope), &expected);
+            prop_assert_eq!(&rewrite(chunks, scope), &expected);
+        }
+    }
+}

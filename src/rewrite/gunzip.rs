@@ -202,3 +202,161 @@ const LEAST_ROOM: usize = FRAME / 4;
 const WINDOW_BITS: u8 = 15;
 /// Steps without output in one poll.
 const STEPS: usize = 32;
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+    use std::io;
+    use std::task::Waker;
+
+    use flate2::{Compression, GzBuilder};
+    use http::HeaderMap;
+    use proptest::prelude::*;
+
+    use super::super::script::{Drained, Script, drain, gzip};
+    use super::*;
+
+    fn decode(chunks: impl IntoIterator<Item: Into<Bytes>>) -> Drained {
+        drain(Gunzip::new(Script::chunks(chunks)))
+    }
+
+    fn error(drained: Drained) -> GunzipError {
+        *drained
+            .data()
+            .unwrap_err()
+            .downcast::<GunzipError>()
+            .unwrap()
+    }
+
+    #[test]
+    fn one_member_or_several_however_cut() {
+        let named = GzBuilder::new()
+            .filename("a.json")
+            .comment("c")
+            .extra("e")
+            .read(&b"named "[..], Compression::best());
+        let named: Vec<u8> = io::Read::bytes(named).map(Result::unwrap).collect();
+        let whole = [gzip(b"first "), named, gzip(b""), gzip(b"last")].concat();
+        for size in 1..=whole.len() {
+            let decoded = decode(whole.chunks(size).map(<[u8]>::to_vec))
+                .data()
+                .unwrap();
+            assert_eq!(decoded, b"first named last", "in chunks of {size}");
+        }
+    }
+
+    #[test]
+    fn nothing_is_nothing() {
+        let body = Gunzip::new(Script::chunks([""]));
+        assert!(body.is_end_stream());
+        assert_eq!(body.size_hint().exact(), Some(0));
+        assert_eq!(drain(body).data().unwrap(), b"");
+        assert_eq!(decode([gzip(b"")]).data().unwrap(), b"");
+    }
+
+    #[test]
+    fn a_body_cut_short_fails() {
+        let whole = [gzip(b"a member"), gzip(&[b'x'; 5000])].concat();
+        let boundary = gzip(b"a member").len();
+        for len in (1..whole.len()).filter(|len| *len != boundary) {
+            assert!(
+                matches!(
+                    error(decode([whole[..len].to_vec()])),
+                    GunzipError::Truncated
+                ),
+                "{len} bytes"
+            );
+        }
+    }
+
+    #[test]
+    fn a_body_cut_short_fails_before_its_trailers() {
+        let cut = gzip(b"a member")[..12].to_vec();
+        let frames = [
+            Ok(Frame::data(cut.into())),
+            Ok(Frame::trailers(HeaderMap::new())),
+        ];
+        let drained = drain(Gunzip::new(Script::new(frames)));
+        assert!(drained.trailers.is_none());
+        assert!(matches!(error(drained), GunzipError::Truncated));
+    }
+
+    #[test]
+    fn a_corrupt_body_fails() {
+        let whole = gzip(b"some data, some more data");
+        let length = whole.len();
+        // Magic, method, reserved flags, a deflated byte, checksum and length.
+        for at in [0, 1, 2, 12, length - 8, length - 5, length - 4, length - 1] {
+            let mut broken = whole.clone();
+            broken[at] ^= 0xff;
+            assert!(decode([broken]).data().is_err(), "byte {at}");
+        }
+        for tail in [&b"garbage"[..], b"\0\0", b"\0", b"\x1f\x8c", &[0; 9000]] {
+            let broken = [&whole[..], tail].concat();
+            assert!(decode([broken]).data().is_err(), "{tail:?}");
+            assert!(
+                decode([&whole, tail].map(<[u8]>::to_vec)).data().is_err(),
+                "{tail:?}"
+            );
+        }
+        assert!(decode(["{}"]).data().is_err());
+    }
+
+    #[test]
+    fn the_error_of_the_body_inside_is_its_own() {
+        let frames = [
+            Ok(Frame::data(gzip(b"a").into())),
+            Err(io::Error::other("reset")),
+        ];
+        assert_eq!(
+            drain(Gunzip::new(Script::new(frames)))
+                .data()
+                .unwrap_err()
+                .to_string(),
+            "reset"
+        );
+    }
+
+    #[test]
+    fn a_bomb_costs_no_memory() {
+        let bomb = gzip(&vec![0; 20 << 20]);
+        assert!(bomb.len() < 32 << 10);
+        let mut body = Gunzip::new(Script::chunks([bomb]));
+        let mut context = Context::from_waker(Waker::noop());
+        let (mut total, mut places) = (0, HashSet::new());
+        while let Poll::Ready(Some(frame)) = Pin::new(&mut body).poll_frame(&mut context) {
+            let data = frame.unwrap().into_data().unwrap();
+            assert!(data.len() <= FRAME);
+            total += data.len();
+            places.insert(data.as_ptr());
+        }
+        assert_eq!(total, 20 << 20);
+        // Each frame was dropped before the next, so its memory was used again.
+        assert!(places.len() < 8, "{}", places.len());
+    }
+
+    #[test]
+    fn many_members_without_output_pause() {
+        let members = gzip(b"").repeat(10_000);
+        let drained = decode([members]);
+        assert!(drained.pauses > 100);
+        assert_eq!(drained.data().unwrap(), b"");
+    }
+
+    proptest! {
+        #[test]
+        fn decodes_what_was_encoded(data: Vec<Vec<u8>>, repeat in 1_usize..2000, size in 1_usize..5000) {
+            let data: Vec<_> = data.into_iter().map(|member| member.repeat(repeat)).collect();
+            let whole: Vec<u8> = data.iter().flat_map(|member| gzip(member)).collect();
+            let drained = decode(whole.chunks(size).map(<[u8]>::to_vec));
+            prop_assert!(drained.frames.iter().all(|frame| !frame.is_empty() && frame.len() <= FRAME));
+            prop_assert_eq!(drained.data().unwrap(), data.concat());
+        }
+
+        #[test]
+        fn anything_ends(data: Vec<u8>, size in 1_usize..50) {
+            let whole = [&gzip(b"x")[..10], &data].concat();
+            decode(whole.chunks(size).map(<[u8]>::to_vec)).data().ok();
+        }
+    }
+}
