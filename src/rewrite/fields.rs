@@ -549,7 +549,27 @@ mod tests {
             "Results",
             "\"Results\" \n:",
         ];
-        prop::collection::vec(select(fragments), 0..24).prop_map(|parts| parts.concat())
+        let starts = [
+            "@odata.nextLink\":\"",
+            "\"a@odata.context\"\n:\t\"",
+            "@odata.deltaLink\" :\"",
+        ];
+        let origins = [
+            "https://api.contoso.example",
+            r"https:\/\/API.contoso.example:443",
+            r"https:/\/graph.contoso.example:8443",
+        ];
+        let ends = ["/", r"\/", "?", "\"", "", "\\", ".evil", ":8443"];
+        let field = (
+            select(starts.to_vec()),
+            select(origins.to_vec()),
+            select(ends.to_vec()),
+        );
+        let part = prop_oneof![
+            4 => select(fragments).prop_map(str::to_owned),
+            1 => field.prop_map(|(start, origin, end)| [start, origin, end].concat()),
+        ];
+        prop::collection::vec(part, 0..24).prop_map(|parts| parts.concat())
     }
 
     proptest! {
