@@ -1,1 +1,290 @@
-//! Placeholder.
+//! Who the proxy signs in as: tenant, application and credential, and what a token is for.
+//!
+//! Getting a token is not here; these are the names and checked texts it is asked for with.
+
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use thiserror::Error;
+use uuid::Uuid;
+
+use crate::auth::secret::SecretSource;
+use crate::origin::{Origin, is_dns_name};
+
+/// Someone the proxy can sign in as, under the name the configuration gives it.
+#[derive(Clone, Debug)]
+pub struct Identity {
+    /// The name of its `[identity.…]` table; letters, digits, `-` and `_`.
+    pub name: Arc<str>,
+    /// How it signs in.
+    pub kind: Kind,
+}
+
+/// The ways to sign in.
+#[derive(Clone, Debug)]
+pub enum Kind {
+    /// An application in its own tenant, by the client credentials grant (RFC 6749 §4.4).
+    Application {
+        /// The tenant asked for a token.
+        tenant: TenantId,
+        /// The application that asks.
+        client_id: ClientId,
+        /// How it proves to be that application.
+        credential: Credential,
+    },
+}
+
+/// How an application proves who it is.
+#[derive(Clone, Debug)]
+pub enum Credential {
+    /// A client secret.
+    Secret(SecretSource),
+}
+
+/// Defines a checked text that is cheap to clone; what may be in it is its `FromStr`.
+macro_rules! checked_text {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(Arc<str>);
+
+        impl $name {
+            /// The text itself.
+            #[must_use]
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Debug::fmt(&*self.0, f)
+            }
+        }
+    };
+}
+
+checked_text! {
+    /// An Entra tenant: its id (a GUID) or one of its DNS domain names, in lower case.
+    TenantId
+}
+
+impl FromStr for TenantId {
+    type Err = TenantIdError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let text = text.to_ascii_lowercase();
+        match text.as_str() {
+            "common" => Err(TenantIdError::Alias("common")),
+            "organizations" => Err(TenantIdError::Alias("organizations")),
+            "consumers" => Err(TenantIdError::Alias("consumers")),
+            _ if is_guid(&text) => Ok(Self(text.into())),
+            _ if text.contains('.') && is_dns_name(&text) => Ok(Self(text.into())),
+            _ => Err(TenantIdError::Malformed),
+        }
+    }
+}
+
+/// Why a text is no [`TenantId`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum TenantIdError {
+    /// A sign-in alias, which stands for no tenant in particular.
+    #[error(
+        "`{0}` names no tenant, and a token for an application exists only in one: write the \
+         tenant's id or domain name"
+    )]
+    Alias(&'static str),
+    /// Neither a GUID nor a domain name.
+    #[error(
+        "must be the tenant's id, like 00000000-0000-0000-0000-000000000000, or one of its domain \
+         names, like contoso.example"
+    )]
+    Malformed,
+}
+
+checked_text! {
+    /// The application (client) id: a GUID in lower case.
+    ClientId
+}
+
+impl FromStr for ClientId {
+    type Err = ClientIdError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if !is_guid(text) {
+            return Err(ClientIdError);
+        }
+        Ok(Self(text.to_ascii_lowercase().into()))
+    }
+}
+
+/// The text is no [`ClientId`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error(
+    "must be the application (client) id of the app registration, like \
+     11111111-1111-1111-1111-111111111111"
+)]
+pub struct ClientIdError;
+
+checked_text! {
+    /// What a token is for: the identifier of an API, without the `/.default` of a scope.
+    ///
+    /// Kept as written, because Entra compares identifiers by character.
+    Audience
+}
+
+impl Audience {
+    /// The audience of an API that is known by its own origin.
+    pub(crate) fn of_origin(origin: &Origin) -> Self {
+        Self(origin.to_string().into())
+    }
+
+    /// The scope that asks for every permission the application was granted.
+    ///
+    /// An identifier that ends in `/` rightly gets two slashes: Entra takes off `/.default` only.
+    #[must_use]
+    pub fn scope(&self) -> String {
+        format!("{}/.default", self.0)
+    }
+}
+
+impl FromStr for Audience {
+    type Err = AudienceError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if text.ends_with("/.default") {
+            return Err(AudienceError::Scope);
+        }
+        let rest = ["https://", "api://", "urn:"]
+            .into_iter()
+            .find_map(|scheme| text.strip_prefix(scheme))
+            .ok_or(AudienceError::Scheme)?;
+        let plain = |b: u8| b.is_ascii_graphic() && !br#""<>\^`{|}?#@"#.contains(&b);
+        if !rest.bytes().all(plain) || !rest.starts_with(|c: char| c.is_ascii_alphanumeric()) {
+            return Err(AudienceError::Malformed);
+        }
+        Ok(Self(text.into()))
+    }
+}
+
+/// Why a text is no [`Audience`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum AudienceError {
+    /// It is a scope: it ends in `/.default`.
+    #[error("must not end in /.default, which the proxy adds itself: remove it")]
+    Scope,
+    /// It begins like no identifier of an API.
+    #[error(
+        "must be the identifier of the API, like https://api.securitycenter.microsoft.com \
+         (https://, api:// or urn:)"
+    )]
+    Scheme,
+    /// It holds a character that no identifier has, or nothing at all.
+    #[error("must be the identifier of the API, without spaces, query, fragment or user name")]
+    Malformed,
+}
+
+/// Whether a text is a GUID in its one registry form, `8-4-4-4-12`.
+fn is_guid(text: &str) -> bool {
+    // The length rules out the braced, URN and simple forms, which Entra does not take.
+    text.len() == 36 && Uuid::try_parse(text).is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GUID: &str = "ABCDEF00-0000-0000-0000-000000000001";
+
+    #[test]
+    fn tenants() {
+        let ok = [
+            (GUID, GUID.to_lowercase()),
+            ("Contoso.Example", "contoso.example".to_owned()),
+        ];
+        for (text, kept) in ok {
+            assert_eq!(text.parse::<TenantId>().expect(text).as_str(), kept);
+        }
+        for alias in ["common", "Organizations", "consumers"] {
+            let error = alias.parse::<TenantId>().expect_err(alias);
+            assert!(matches!(error, TenantIdError::Alias(_)), "{alias}");
+            assert!(error.to_string().contains(&alias.to_lowercase()));
+        }
+        for text in [
+            "",
+            "contoso",
+            "contoso.example/",
+            "a b.example",
+            "../common",
+            "{…}",
+        ] {
+            assert_eq!(
+                text.parse::<TenantId>(),
+                Err(TenantIdError::Malformed),
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn client_ids() {
+        assert_eq!(
+            GUID.parse::<ClientId>().expect(GUID).as_str(),
+            GUID.to_lowercase()
+        );
+        let braced = format!("{{{GUID}}}");
+        let simple = GUID.replace('-', "");
+        for text in ["", "contoso.example", &braced, &simple] {
+            assert_eq!(text.parse::<ClientId>(), Err(ClientIdError), "{text}");
+        }
+    }
+
+    #[test]
+    fn audiences_and_their_scopes() {
+        let table = [
+            (
+                "https://graph.microsoft.com",
+                "https://graph.microsoft.com/.default",
+            ),
+            (
+                "https://security.microsoft.com/mtp/",
+                "https://security.microsoft.com/mtp//.default",
+            ),
+            (
+                "api://contoso.example/reports",
+                "api://contoso.example/reports/.default",
+            ),
+            ("urn:contoso:reports", "urn:contoso:reports/.default"),
+        ];
+        for (text, scope) in table {
+            assert_eq!(text.parse::<Audience>().expect(text).scope(), scope);
+        }
+    }
+
+    #[test]
+    fn refuses_what_is_no_audience() {
+        let table = [
+            ("https://graph.microsoft.com/.default", AudienceError::Scope),
+            ("graph.microsoft.com", AudienceError::Scheme),
+            ("http://graph.microsoft.com", AudienceError::Scheme),
+            ("", AudienceError::Scheme),
+            ("https://", AudienceError::Malformed),
+            ("https:///x", AudienceError::Malformed),
+            ("https://a b", AudienceError::Malformed),
+            ("https://user@contoso.example", AudienceError::Malformed),
+            ("https://contoso.example?x", AudienceError::Malformed),
+        ];
+        for (text, error) in table {
+            assert_eq!(text.parse::<Audience>(), Err(error), "{text}");
+        }
+    }
+}

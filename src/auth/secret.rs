@@ -1,1 +1,459 @@
-//! Placeholder.
+//! Secrets: where they are kept, and the value while it is in use.
+//!
+//! A value is read at each use, so a rotated secret works at once, and is wiped when dropped.
+
+use std::collections::HashSet;
+use std::fmt;
+use std::fs::Metadata;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::{ExitStatus, Stdio};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use thiserror::Error;
+use tokio::fs::File;
+use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::process::Command;
+use tokio::time;
+use zeroize::Zeroizing;
+
+/// A secret in the clear. It is wiped from memory when dropped.
+///
+/// Deliberately without `Display`, `Serialize`, `Clone` and `==`: each would let the value out, into
+/// a message, a file, a second copy or a timing.
+pub struct Secret(Zeroizing<String>);
+
+impl Secret {
+    /// The value, for the one place that sends or compares it.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<String> for Secret {
+    fn from(value: String) -> Self {
+        Self(Zeroizing::new(value))
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(…)")
+    }
+}
+
+/// Where a secret is kept.
+#[derive(Clone, PartialEq, Eq)]
+pub enum SecretSource {
+    /// The environment variable of this name.
+    Env(String),
+    /// The content of a file.
+    File(PathBuf),
+    /// What a program writes to its standard output: the program and its arguments. No shell reads
+    /// them, and the program gets no standard input.
+    Command(Vec<String>),
+}
+
+impl SecretSource {
+    /// Reads the value as it is now, without one newline at its end.
+    ///
+    /// Dropping the future kills the program and leaves nothing behind.
+    ///
+    /// # Errors
+    ///
+    /// If the value cannot be had (a program gets 30 seconds), is empty, is not UTF-8 or is longer
+    /// than 64 KiB.
+    pub async fn read(&self) -> Result<Secret, SecretError> {
+        let bytes = match self {
+            Self::Env(variable) => read_variable(variable)?,
+            Self::File(path) => read_file(path).await?,
+            Self::Command(argv) => run(argv, COMMAND_TIME).await?,
+        };
+        let place = || self.to_string();
+        let text = str::from_utf8(&bytes).map_err(|_| SecretError::NotText { place: place() })?;
+        let text = text.strip_suffix('\n').unwrap_or(text);
+        let text = text.strip_suffix('\r').unwrap_or(text);
+        if text.is_empty() {
+            return Err(SecretError::Empty { place: place() });
+        }
+        Ok(Secret::from(text.to_owned()))
+    }
+}
+
+impl fmt::Display for SecretSource {
+    /// Names the place in a sentence, without the arguments of a program.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Env(variable) => write!(f, "the environment variable {variable}"),
+            Self::File(path) => write!(f, "the file {}", path.display()),
+            Self::Command(argv) => write!(f, "the output of {}", program(argv)),
+        }
+    }
+}
+
+impl fmt::Debug for SecretSource {
+    // As `Display`: the arguments of a program may be secrets themselves.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SecretSource({self})")
+    }
+}
+
+/// Why a secret could not be read. No message holds any part of the value.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum SecretError {
+    /// The environment variable does not exist.
+    #[error("the environment variable {variable} is not set: set it to the secret")]
+    Unset {
+        /// Its name.
+        variable: String,
+    },
+    /// The file could not be read.
+    #[error("cannot read the secret in the file {}: make it readable for this user", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The program could not be started, or its output not be read.
+    #[error("cannot run {program} for its secret: check that it is installed and in PATH")]
+    Start {
+        /// The program, without its arguments.
+        program: String,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The program says that it failed.
+    #[error("{program} gave no secret but failed ({status}): run it by hand to see why")]
+    Failed {
+        /// The program, without its arguments.
+        program: String,
+        /// How it ended.
+        status: ExitStatus,
+    },
+    /// The program did not end in time.
+    #[error(
+        "{program} gave no secret within {} s: it must answer without asking anyone", time.as_secs()
+    )]
+    Slow {
+        /// The program, without its arguments.
+        program: String,
+        /// The time it had.
+        time: Duration,
+    },
+    /// There is nothing there but perhaps a newline.
+    #[error("{place} is empty: put the secret there")]
+    Empty {
+        /// Where, in words.
+        place: String,
+    },
+    /// More than 64 KiB.
+    #[error("{place} is longer than 64 KiB, which no secret is: put the secret alone there")]
+    Long {
+        /// Where, in words.
+        place: String,
+    },
+    /// The value is not UTF-8.
+    #[error("{place} is not text in UTF-8: put the secret there as text")]
+    NotText {
+        /// Where, in words.
+        place: String,
+    },
+}
+
+type Bytes = Zeroizing<Vec<u8>>;
+
+fn read_variable(variable: &str) -> Result<Bytes, SecretError> {
+    // A name with one of these can not exist; asking for it may panic.
+    let exists = !variable.is_empty() && !variable.contains(['=', '\0']);
+    match exists.then(|| std::env::var_os(variable)).flatten() {
+        Some(value) => Ok(Zeroizing::new(value.into_encoded_bytes())),
+        None => Err(SecretError::Unset {
+            variable: variable.to_owned(),
+        }),
+    }
+}
+
+async fn read_file(path: &Path) -> Result<Bytes, SecretError> {
+    let failed = |source| SecretError::File {
+        path: path.to_owned(),
+        source,
+    };
+    let file = File::open(path).await.map_err(failed)?;
+    if is_loose(&file.metadata().await.map_err(failed)?) && is_first_warning(path) {
+        tracing::warn!(
+            path = %path.display(),
+            "the file of a secret is readable for other users: chmod 600 it"
+        );
+    }
+    let bytes = read_bounded(file).await.map_err(failed)?;
+    bytes.ok_or_else(|| SecretError::Long {
+        place: SecretSource::File(path.to_owned()).to_string(),
+    })
+}
+
+async fn run(argv: &[String], limit: Duration) -> Result<Bytes, SecretError> {
+    let program = || program(argv).to_owned();
+    match time::timeout(limit, output(argv)).await {
+        Err(_) => Err(SecretError::Slow {
+            program: program(),
+            time: limit,
+        }),
+        Ok(Err(source)) => Err(SecretError::Start {
+            program: program(),
+            source,
+        }),
+        Ok(Ok(None)) => Err(SecretError::Long {
+            place: format!("the output of {}", program()),
+        }),
+        Ok(Ok(Some((status, _)))) if !status.success() => Err(SecretError::Failed {
+            program: program(),
+            status,
+        }),
+        Ok(Ok(Some((_, bytes)))) => Ok(bytes),
+    }
+}
+
+/// How a program ended and what it wrote; `None` if that was too much, and then it is killed.
+async fn output(argv: &[String]) -> io::Result<Option<(ExitStatus, Bytes)>> {
+    let mut child = Command::new(program(argv))
+        .args(argv.iter().skip(1))
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        // It may repeat the secret or the arguments, and ours is the log.
+        .stderr(Stdio::null())
+        .kill_on_drop(true)
+        .spawn()?;
+    let stdout = child.stdout.take().ok_or(io::ErrorKind::BrokenPipe)?;
+    match read_bounded(stdout).await? {
+        Some(bytes) => Ok(Some((child.wait().await?, bytes))),
+        None => Ok(None),
+    }
+}
+
+/// All that a reader gives, or `None` if that is more than [`LIMIT`].
+async fn read_bounded(reader: impl AsyncRead + Unpin) -> io::Result<Option<Bytes>> {
+    // All the room at once: a vector that grows leaves copies behind that nobody wipes.
+    let mut bytes = Zeroizing::new(vec![0; LIMIT + 1]);
+    let mut reader = reader;
+    let mut length = 0;
+    while length < bytes.len() {
+        match reader.read(&mut bytes[length..]).await? {
+            0 => {
+                bytes.truncate(length);
+                return Ok(Some(bytes));
+            }
+            read => length += read,
+        }
+    }
+    Ok(None)
+}
+
+/// The program of a command; an empty command names none, and so can't be started.
+fn program(argv: &[String]) -> &str {
+    argv.first().map_or("", String::as_str)
+}
+
+#[cfg(unix)]
+fn is_loose(metadata: &Metadata) -> bool {
+    use std::os::unix::fs::PermissionsExt;
+
+    const GROUP_OR_OTHERS_READ: u32 = 0o044;
+    metadata.permissions().mode() & GROUP_OR_OTHERS_READ != 0
+}
+
+#[cfg(not(unix))]
+fn is_loose(_: &Metadata) -> bool {
+    false
+}
+
+/// Whether a path is warned about for the first time in this process: it is read at each use.
+fn is_first_warning(path: &Path) -> bool {
+    static WARNED: Mutex<Option<HashSet<PathBuf>>> = Mutex::new(None);
+    let mut warned = WARNED.lock().unwrap_or_else(PoisonError::into_inner);
+    warned.get_or_insert_default().insert(path.to_owned())
+}
+
+const LIMIT: usize = 64 * 1024;
+const COMMAND_TIME: Duration = Duration::from_secs(30);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const VALUE: &str = "kept~value";
+
+    fn file(content: impl AsRef<[u8]>) -> (tempfile::TempDir, SecretSource) {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("secret");
+        std::fs::write(&path, content).expect("a file");
+        (folder, SecretSource::File(path))
+    }
+
+    fn command(argv: &[&str]) -> SecretSource {
+        SecretSource::Command(argv.iter().map(|&word| word.into()).collect())
+    }
+
+    /// An error's whole chain, which must never hold the value.
+    fn chain(error: &SecretError) -> String {
+        let mut text = format!("{error} {error:?}");
+        let mut next = std::error::Error::source(error);
+        while let Some(error) = next {
+            text += &error.to_string();
+            next = error.source();
+        }
+        assert!(!text.contains(VALUE), "{text}");
+        text
+    }
+
+    #[tokio::test]
+    async fn one_newline_is_not_part_of_the_value() {
+        for (content, value) in [
+            (VALUE.to_owned(), VALUE.to_owned()),
+            (format!("{VALUE}\n"), VALUE.to_owned()),
+            (format!("{VALUE}\r\n"), VALUE.to_owned()),
+            (format!("{VALUE}\n\n"), format!("{VALUE}\n")),
+            (format!(" {VALUE} "), format!(" {VALUE} ")),
+        ] {
+            let (_folder, source) = file(&content);
+            assert_eq!(
+                source.read().await.expect("a secret").expose(),
+                value,
+                "{content:?}"
+            );
+        }
+    }
+
+    #[tokio::test]
+    async fn a_changed_file_is_a_changed_secret() {
+        let (folder, source) = file("one");
+        assert_eq!(source.read().await.expect("a secret").expose(), "one");
+        std::fs::write(folder.path().join("secret"), "two").expect("a file");
+        assert_eq!(source.read().await.expect("a secret").expose(), "two");
+    }
+
+    #[tokio::test]
+    async fn files_that_hold_no_secret() {
+        for content in ["", "\n", "\r\n"] {
+            let (_folder, source) = file(content);
+            let error = source.read().await.expect_err("empty");
+            assert!(matches!(error, SecretError::Empty { .. }), "{error:?}");
+        }
+        let (_folder, source) = file([VALUE.as_bytes(), &[0xff]].concat());
+        let error = source.read().await.expect_err("not text");
+        assert!(
+            matches!(error, SecretError::NotText { .. }),
+            "{}",
+            chain(&error)
+        );
+
+        let (_folder, source) = file("x".repeat(LIMIT));
+        assert_eq!(
+            source
+                .read()
+                .await
+                .expect("just short enough")
+                .expose()
+                .len(),
+            LIMIT
+        );
+        let (_folder, source) = file("x".repeat(LIMIT + 1));
+        let error = source.read().await.expect_err("too long");
+        assert!(matches!(error, SecretError::Long { .. }), "{error:?}");
+
+        let source = SecretSource::File("no/such/file".into());
+        let error = source.read().await.expect_err("absent");
+        assert!(chain(&error).contains("no/such/file"));
+    }
+
+    #[tokio::test]
+    async fn variables() {
+        let source = SecretSource::Env("CARGO_PKG_NAME".to_owned());
+        assert_eq!(
+            source.read().await.expect("set by cargo").expose(),
+            "defender-proxy"
+        );
+        for name in ["DEFENDER_PROXY_NEVER_SET", "", "A=B", "A\0B"] {
+            let error = SecretSource::Env(name.to_owned()).read().await;
+            let error = error.expect_err(name);
+            assert!(matches!(error, SecretError::Unset { .. }), "{error:?}");
+        }
+    }
+
+    #[cfg(unix)]
+    #[tokio::test]
+    async fn programs() {
+        let secret = command(&["printf", "%s\\n", VALUE]).read().await;
+        assert_eq!(secret.expect("a secret").expose(), VALUE);
+        // No shell: nothing is expanded. No standard input: it ends at once.
+        let secret = command(&["printf", "%s", "$HOME;x"]).read().await;
+        assert_eq!(secret.expect("a secret").expose(), "$HOME;x");
+        let error = command(&["cat"]).read().await.expect_err("no input");
+        assert!(matches!(error, SecretError::Empty { .. }), "{error:?}");
+    }
+
+    #[cfg(unix)]
+    #[tokio::test]
+    async fn programs_that_give_no_secret() {
+        let script = format!("echo {VALUE}; echo {VALUE} >&2; exit 3");
+        let error = command(&["sh", "-c", &script])
+            .read()
+            .await
+            .expect_err("exit 3");
+        let text = chain(&error);
+        assert!(
+            text.contains("sh gave no secret") && text.contains('3'),
+            "{text}"
+        );
+
+        for argv in [&["no-such-program-here", VALUE][..], &[]] {
+            let error = command(argv).read().await.expect_err("absent");
+            assert!(
+                matches!(error, SecretError::Start { .. }),
+                "{}",
+                chain(&error)
+            );
+        }
+
+        let error = command(&["yes", VALUE]).read().await.expect_err("endless");
+        assert!(
+            matches!(error, SecretError::Long { .. }),
+            "{}",
+            chain(&error)
+        );
+
+        let argv = ["tail", "-f", "/dev/null"].map(String::from);
+        let error = run(&argv, Duration::from_millis(20))
+            .await
+            .expect_err("silent");
+        assert!(matches!(error, SecretError::Slow { .. }), "{error:?}");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn loose_files_are_warned_about_once() {
+        use std::os::unix::fs::PermissionsExt;
+
+        let (folder, _) = file(VALUE);
+        let path = folder.path().join("secret");
+        for (mode, loose) in [(0o600, false), (0o400, false), (0o640, true), (0o604, true)] {
+            let permissions = std::fs::Permissions::from_mode(mode);
+            std::fs::set_permissions(&path, permissions).expect("a mode");
+            let metadata = std::fs::metadata(&path).expect("metadata");
+            assert_eq!(is_loose(&metadata), loose, "{mode:o}");
+        }
+        assert!(is_first_warning(&path));
+        assert!(!is_first_warning(&path));
+    }
+
+    #[test]
+    fn nothing_shows_the_value_or_the_arguments() {
+        assert_eq!(format!("{:?}", Secret::from(VALUE.to_owned())), "Secret(…)");
+        let source = command(&["vault", VALUE]);
+        assert_eq!(source.to_string(), "the output of vault");
+        assert_eq!(format!("{source:?}"), "SecretSource(the output of vault)");
+    }
+}
