@@ -1,2 +1,3 @@
-//! t
-fn main() {}
+//! Tests over real sockets, with the real program. One binary, so that there is one link.
+
+mod support;
