@@ -13,6 +13,7 @@ mod route;
 mod search;
 mod secret;
 mod upstream;
+mod value;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -80,7 +81,7 @@ impl Config {
             return Err(ConfigError::new(origin, faults));
         }
 
-        let mut root = reader::Table::root(&document, tree.get_ref());
+        let mut root = reader::Table::new(&document, "", None, tree.get_ref());
         let listen = Listen::read(root.take("listen").as_ref());
         root.later("admin");
         let cloud = cloud::read(root.take("cloud").as_ref());

@@ -1,7 +1,7 @@
 //! Reads `[cloud]`.
 
 use crate::cloud::{Cloud, CloudHosts, CloudName, Region};
-use crate::config::reader::Value;
+use crate::config::value::Value;
 
 /// The cloud described by `[cloud]`; the public one without it or with a fault in it.
 pub(super) fn read(value: Option<&Value<'_>>) -> Cloud {

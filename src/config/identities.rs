@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use crate::auth::identity::{Credential, Identity, Kind};
-use crate::config::reader::{Document, Table, Value, advice};
+use crate::config::reader::{Document, Table, advice};
 use crate::config::secret;
+use crate::config::value::Value;
 
 /// The identities of a document in the order of the file. One with a fault is kept by name, so
 /// that a route which names it is not blamed.

@@ -8,8 +8,8 @@ use std::str::FromStr;
 use thiserror::Error;
 
 use crate::auth::secret::SecretSource;
-use crate::config::reader::Value;
 use crate::config::secret;
+use crate::config::value::Value;
 use crate::origin::HostPort;
 
 /// Where clients connect, and which of them are let in.

@@ -7,11 +7,11 @@ use std::cell::RefCell;
 use std::fmt::Display;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
-use std::time::Duration;
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use crate::config::value::Value;
 use crate::config::{Env, Fault};
 
 /// A document being read, and the faults found so far.
@@ -56,7 +56,8 @@ impl<'t> Document<'t> {
         self.faults.into_inner()
     }
 
-    fn line(&self, at: usize) -> usize {
+    /// The line of a byte of the text, from 1.
+    pub(super) fn line(&self, at: usize) -> usize {
         let before = self.text.bytes().take(at);
         1 + before.filter(|&byte| byte == b'\n').count()
     }
@@ -75,12 +76,17 @@ pub(super) struct Table<'t> {
 }
 
 impl<'t> Table<'t> {
-    /// The document's outermost table.
-    pub(super) fn root(document: &'t Document<'t>, entries: &'t DeTable<'t>) -> Self {
+    /// The table at a path, with the byte it begins at.
+    pub(super) fn new(
+        document: &'t Document<'t>,
+        path: &str,
+        at: Option<usize>,
+        entries: &'t DeTable<'t>,
+    ) -> Self {
         Self {
             document,
-            path: String::new(),
-            at: None,
+            path: path.to_owned(),
+            at,
             entries,
             known: Vec::new(),
             mistaken: Vec::new(),
@@ -161,120 +167,7 @@ impl<'t> Table<'t> {
     }
 
     fn value(&self, key: &str, node: &'t Spanned<DeValue<'t>>) -> Value<'t> {
-        Value {
-            document: self.document,
-            path: join(&self.path, key),
-            node,
-        }
-    }
-}
-
-/// A value and the dotted path of its key.
-pub(super) struct Value<'t> {
-    document: &'t Document<'t>,
-    path: String,
-    node: &'t Spanned<DeValue<'t>>,
-}
-
-impl<'t> Value<'t> {
-    pub(super) fn document(&self) -> &'t Document<'t> {
-        self.document
-    }
-
-    /// Notes what is wrong with the value.
-    pub(super) fn fault(&self, message: impl Into<String>) {
-        let at = self.node.span().start;
-        self.document.fault(&self.path, Some(at), message);
-    }
-
-    /// Notes that a later version will know it.
-    pub(super) fn later(&self) {
-        self.fault("is not yet supported in this version: remove it");
-    }
-
-    /// The line it stands at, from 1.
-    pub(super) fn line(&self) -> usize {
-        self.document.line(self.node.span().start)
-    }
-
-    /// The text, if it is one; a fault is for the caller to note.
-    pub(super) fn text(&self) -> Option<&'t str> {
-        self.node.get_ref().as_str()
-    }
-
-    pub(super) fn is_table(&self) -> bool {
-        self.node.get_ref().is_table()
-    }
-
-    pub(super) fn string(&self) -> Option<&'t str> {
-        self.typed(self.text(), "a text in quotes")
-    }
-
-    pub(super) fn boolean(&self) -> Option<bool> {
-        self.typed(self.node.get_ref().as_bool(), "true or false")
-    }
-
-    /// A text, parsed; what the parser says is the fault.
-    pub(super) fn parse<T: FromStr<Err: Display>>(&self) -> Option<T> {
-        let parsed = self.string()?.parse();
-        parsed.map_err(|error| self.fault(format!("{error}"))).ok()
-    }
-
-    /// A file name; a relative one is relative to the document.
-    pub(super) fn file(&self) -> Option<PathBuf> {
-        let text = self.string()?;
-        if text.is_empty() || text.contains('\0') {
-            self.fault("must name a file");
-            return None;
-        }
-        Some(self.document.resolve(text))
-    }
-
-    /// A time from one millisecond to one day, with its unit.
-    pub(super) fn duration(&self) -> Option<Duration> {
-        const FORM: &str = "a time with its unit, like \"10s\" or \"5m\"";
-        let text = self.typed(self.text(), FORM)?;
-        match humantime::parse_duration(text) {
-            Ok(time) if (SHORTEST..=LONGEST).contains(&time) => Some(time),
-            Ok(_) => {
-                self.fault("must be a time from \"1ms\" to \"24h\"");
-                None
-            }
-            Err(_) => {
-                self.fault(format!("must be {FORM}"));
-                None
-            }
-        }
-    }
-
-    /// The elements of a list.
-    pub(super) fn elements(&self) -> Option<Vec<Self>> {
-        let array = self.typed(self.node.get_ref().as_array(), "a list in [ ]")?;
-        let element = |(index, node)| Self {
-            document: self.document,
-            path: format!("{}[{index}]", self.path),
-            node,
-        };
-        Some(array.iter().enumerate().map(element).collect())
-    }
-
-    pub(super) fn table(&self) -> Option<Table<'t>> {
-        let entries = self.typed(self.node.get_ref().as_table(), "a table")?;
-        Some(Table {
-            document: self.document,
-            path: self.path.clone(),
-            at: Some(self.node.span().start),
-            entries,
-            known: Vec::new(),
-            mistaken: Vec::new(),
-        })
-    }
-
-    fn typed<T>(&self, found: Option<T>, wanted: &str) -> Option<T> {
-        if found.is_none() {
-            self.fault(format!("must be {wanted}"));
-        }
-        found
+        Value::new(self.document, join(&self.path, key), node)
     }
 }
 
@@ -306,6 +199,3 @@ fn join(path: &str, key: &str) -> String {
         format!("{path}.{key}")
     }
 }
-
-const SHORTEST: Duration = Duration::from_millis(1);
-const LONGEST: Duration = Duration::from_hours(24);

@@ -8,7 +8,8 @@ use http::Method;
 use crate::auth::identity::{Audience, Identity};
 use crate::cloud::Api;
 use crate::config::identities::Identities;
-use crate::config::reader::{Document, Table, Value};
+use crate::config::reader::{Document, Table};
+use crate::config::value::Value;
 use crate::origin::Origin;
 
 /// Where the requests under a prefix go, and as whom.

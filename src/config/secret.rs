@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use crate::auth::secret::SecretSource;
-use crate::config::reader::{Table, Value};
+use crate::config::reader::Table;
+use crate::config::value::Value;
 
 /// Reads `{ env = … }`, `{ file = … }` or `{ command = […] }`.
 pub(super) fn read(value: &Value<'_>) -> Option<SecretSource> {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use http::Uri;
 
-use crate::config::reader::Value;
+use crate::config::value::Value;
 use crate::origin::{HostPort, OriginError};
 
 /// How connections to the APIs are made.
