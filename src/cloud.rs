@@ -3,6 +3,9 @@
 //! The audience follows the family, that is the *path*, and never the host: the hosts of a region
 //! take the tokens of the global audience.
 
+mod family;
+mod table;
+
 use std::str::FromStr;
 
 use thiserror::Error;
@@ -10,37 +13,10 @@ use thiserror::Error;
 use crate::auth::identity::Audience;
 use crate::origin::Origin;
 
-/// The three API families behind one origin. Their paths do not collide.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Family {
-    /// Defender XDR: incidents and advanced hunting.
-    Xdr,
-    /// Defender for Endpoint: everything else under `/api/`.
-    Endpoint,
-    /// The security part of Microsoft Graph.
-    Graph,
-}
+pub use family::Family;
+pub use table::known_hosts;
 
-impl Family {
-    /// The family of a request path, given as received (percent-encoded, without query).
-    ///
-    /// Case is ignored, as the APIs do. `None` is a path of no family.
-    #[must_use]
-    pub fn of(path: &str) -> Option<Self> {
-        if let Some(rest) = after(path, "/api") {
-            let rest = after(rest, "/v1.0").unwrap_or(rest);
-            return match rest {
-                "" => None,
-                _ if names(rest, "/incidents") || names(rest, "/advancedhunting") => {
-                    Some(Self::Xdr)
-                }
-                _ => Some(Self::Endpoint),
-            };
-        }
-        let rest = after(path, "/v1.0").or_else(|| after(path, "/beta"))?;
-        names(rest, "/security").then_some(Self::Graph)
-    }
-}
+use table::{DOD, GCC, GCC_HIGH, PUBLIC, REGIONS, RegionRow, Row};
 
 /// One API family at one place.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -251,199 +227,13 @@ pub enum CloudError {
     MissingHosts(String),
 }
 
-/// Every host name an API of any cloud is or was known by: global, regional and legacy.
-///
-/// For links in answers, which may name another of them than was called. A host may come twice.
-pub fn known_hosts() -> impl Iterator<Item = &'static str> {
-    let clouds = [&PUBLIC, &GCC, &GCC_HIGH, &DOD].into_iter();
-    let clouds = clouds.flat_map(|row| [row.xdr, row.endpoint, row.graph].map(|api| api.host));
-    let regions = REGIONS
-        .iter()
-        .flat_map(|row| row.xdr.into_iter().chain([row.endpoint]));
-    clouds.chain(regions).chain(LEGACY)
-}
-
-/// What follows `prefix` (lower case, whole segments) in a path: nothing, or `/…`.
-fn after<'a>(path: &'a str, prefix: &str) -> Option<&'a str> {
-    let (head, rest) = path.split_at_checked(prefix.len())?;
-    let whole = rest.is_empty() || rest.starts_with('/');
-    (whole && head.eq_ignore_ascii_case(prefix)).then_some(rest)
-}
-
-/// Whether a path is at or under the collection `segment`, or calls it with a key: `/incidents(7)`.
-fn names(path: &str, segment: &str) -> bool {
-    let Some((head, rest)) = path.split_at_checked(segment.len()) else {
-        return false;
-    };
-    // Some clients escape the parenthesis; the API reads both alike.
-    let ends = rest.is_empty() || ["/", "(", "%28"].iter().any(|end| rest.starts_with(end));
-    ends && head.eq_ignore_ascii_case(segment)
-}
-
 fn or_host(origin: Option<Origin>, host: &'static str) -> Origin {
     origin.unwrap_or_else(|| Origin::of_host(host))
 }
 
-/// The hosts of a cloud.
-#[derive(Debug)]
-struct Row {
-    login: &'static str,
-    xdr: Place,
-    endpoint: Place,
-    graph: Place,
-}
-
-/// The host of an API, and the host that is the audience of its tokens.
-#[derive(Clone, Copy, Debug)]
-struct Place {
-    host: &'static str,
-    audience: &'static str,
-}
-
-impl Place {
-    const fn new(host: &'static str, audience: &'static str) -> Self {
-        Self { host, audience }
-    }
-
-    /// A host that is its own audience.
-    const fn own(host: &'static str) -> Self {
-        Self::new(host, host)
-    }
-
-    fn at(self, origin: Origin) -> Api {
-        let audience = Audience::of_origin(&Origin::of_host(self.audience));
-        Api { origin, audience }
-    }
-}
-
-#[derive(Debug)]
-struct RegionRow {
-    name: &'static str,
-    endpoint: &'static str,
-    /// Defender XDR has fewer regions, and names their hosts by another pattern.
-    xdr: Option<&'static str>,
-}
-
-impl RegionRow {
-    const fn new(name: &'static str, endpoint: &'static str, xdr: Option<&'static str>) -> Self {
-        Self {
-            name,
-            endpoint,
-            xdr,
-        }
-    }
-}
-
-const PUBLIC: Row = Row {
-    login: "login.microsoftonline.com",
-    xdr: Place::own("api.security.microsoft.com"),
-    endpoint: Place::new(
-        "api.security.microsoft.com",
-        "api.securitycenter.microsoft.com",
-    ),
-    graph: Place::own("graph.microsoft.com"),
-};
-
-// The audiences of the government clouds are documented nowhere; field practice is the API host.
-const GCC: Row = Row {
-    login: "login.microsoftonline.com",
-    xdr: Place::own("api-gcc.security.microsoft.us"),
-    endpoint: Place::own("api-gcc.securitycenter.microsoft.us"),
-    graph: Place::own("graph.microsoft.com"),
-};
-
-const GCC_HIGH: Row = Row {
-    login: "login.microsoftonline.us",
-    xdr: Place::own("api-gov.security.microsoft.us"),
-    endpoint: Place::own("api-gov.securitycenter.microsoft.us"),
-    graph: Place::own("graph.microsoft.us"),
-};
-
-const DOD: Row = Row {
-    graph: Place::own("dod-graph.microsoft.us"),
-    ..GCC_HIGH
-};
-
-static REGIONS: [RegionRow; 7] = [
-    RegionRow::new(
-        "us",
-        "us.api.security.microsoft.com",
-        Some("api-us.security.microsoft.com"),
-    ),
-    RegionRow::new(
-        "eu",
-        "eu.api.security.microsoft.com",
-        Some("api-eu.security.microsoft.com"),
-    ),
-    RegionRow::new(
-        "uk",
-        "uk.api.security.microsoft.com",
-        Some("api-uk.security.microsoft.com"),
-    ),
-    RegionRow::new("au", "au.api.security.microsoft.com", None),
-    RegionRow::new("swa", "swa.api.security.microsoft.com", None),
-    RegionRow::new("ina", "ina.api.security.microsoft.com", None),
-    RegionRow::new("aea", "aea.api.security.microsoft.com", None),
-];
-
-/// Older names that still answer and still stand in links.
-const LEGACY: [&str; 6] = [
-    "api.securitycenter.microsoft.com",
-    "api.securitycenter.windows.com",
-    "api-us.securitycenter.microsoft.com",
-    "api-eu.securitycenter.microsoft.com",
-    "api-uk.securitycenter.microsoft.com",
-    "api-au.securitycenter.microsoft.com",
-];
-
 #[cfg(test)]
 mod tests {
-    use std::collections::HashSet;
-
-    use proptest::prelude::*;
-
     use super::*;
-
-    #[test]
-    fn the_path_decides_the_family() {
-        let table = [
-            ("/api/incidents", Some(Family::Xdr)),
-            ("/API/Incidents/", Some(Family::Xdr)),
-            ("/api/incidents/924565", Some(Family::Xdr)),
-            ("/api/incidents(924565)", Some(Family::Xdr)),
-            ("/api/incidents%28924565%29", Some(Family::Xdr)),
-            ("/api/v1.0/incidents", Some(Family::Xdr)),
-            ("/api/V1.0/advancedHunting/run", Some(Family::Xdr)),
-            ("/api/advancedhunting/run", Some(Family::Xdr)),
-            ("/api/incidentsX", Some(Family::Endpoint)),
-            ("/api/incident", Some(Family::Endpoint)),
-            ("/api/v1.0/incidentsX", Some(Family::Endpoint)),
-            ("/api/v1.0x/incidents", Some(Family::Endpoint)),
-            ("/api/machines/incidents", Some(Family::Endpoint)),
-            ("/api/advancedqueries/run", Some(Family::Endpoint)),
-            (
-                "/api/machines/findbyip(ip='10.0.0.1')",
-                Some(Family::Endpoint),
-            ),
-            ("/api/", Some(Family::Endpoint)),
-            ("/api", None),
-            ("/api/v1.0", None),
-            ("/apis/machines", None),
-            ("/v1.0/security/alerts_v2", Some(Family::Graph)),
-            ("/Beta/Security/runHuntingQuery", Some(Family::Graph)),
-            ("/v1.0/security", Some(Family::Graph)),
-            ("/v1.0/securityX", None),
-            ("/v1.0/users", None),
-            ("/v2.0/security/alerts", None),
-            ("/", None),
-            ("", None),
-            ("*", None),
-            ("api/incidents", None),
-        ];
-        for (path, family) in table {
-            assert_eq!(Family::of(path), family, "{path}");
-        }
-    }
 
     #[test]
     fn public_cloud_has_one_host_and_two_audiences() {
@@ -561,34 +351,5 @@ mod tests {
             assert_eq!(cloud.api(Family::Graph).audience.as_str(), graph);
         }
         assert!("GCC".parse::<CloudName>().is_err());
-    }
-
-    #[test]
-    fn knows_hosts_of_all_kinds_and_all_are_host_names() {
-        let hosts: HashSet<_> = known_hosts().collect();
-        for host in [
-            "api.security.microsoft.com",
-            "api.securitycenter.windows.com",
-            "api-au.securitycenter.microsoft.com",
-            "eu.api.security.microsoft.com",
-            "api-uk.security.microsoft.com",
-            "api-gcc.securitycenter.microsoft.us",
-            "dod-graph.microsoft.us",
-            "graph.microsoft.com",
-        ] {
-            assert!(hosts.contains(host), "{host}");
-        }
-        assert!(!hosts.contains("login.microsoftonline.com"));
-        for host in hosts {
-            let parsed: Origin = format!("https://{host}").parse().expect(host);
-            assert_eq!(parsed, Origin::of_host(host));
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn family_ignores_case_and_never_panics(path in "/(api|v1.0|beta)?/?\\PC{0,30}") {
-            prop_assert_eq!(Family::of(&path), Family::of(&path.to_ascii_uppercase()));
-        }
     }
 }

@@ -1,1 +1,148 @@
-//! Placeholder.
+//! The configuration: what `proxy.toml`, or the environment, says, checked and typed.
+//!
+//! [`Config`] can't be had with a fault in it; all faults are reported at once. Secrets are not
+//! here, only where they are kept.
+
+mod cloud;
+mod environment;
+mod error;
+mod identities;
+mod listen;
+mod reader;
+mod route;
+mod search;
+mod secret;
+mod upstream;
+mod value;
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use toml::de::DeTable;
+
+use crate::auth::identity::Identity;
+use crate::cloud::Cloud;
+
+pub use error::{ConfigError, Fault};
+pub use listen::{ExposedError, Listen, ListenAddress, ListenAddressError, TlsFiles};
+pub use route::{Methods, RouteConfig, RouteTarget};
+pub use upstream::UpstreamConfig;
+
+/// Everything that is configured.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where clients connect, and which of them are let in.
+    pub listen: Listen,
+    /// The hosts of the APIs.
+    pub cloud: Cloud,
+    /// Who the proxy can sign in as; at least one.
+    pub identities: Vec<Arc<Identity>>,
+    /// Where requests go, in the order of the file; no two have the same prefix.
+    pub routes: Vec<RouteConfig>,
+    /// How connections to the APIs are made.
+    pub upstream: UpstreamConfig,
+    /// Where all this came from.
+    pub source: Source,
+}
+
+impl Config {
+    /// Finds and reads the configuration: `file` if given, else the file `DEFENDER_PROXY_CONFIG`
+    /// names, else `proxy.toml` in the working directory, else
+    /// `defender-proxy/proxy.toml` in the user's configuration directory, else the variables
+    /// `AZURE_TENANT_ID`, `AZURE_CLIENT_ID`, `AZURE_CLIENT_SECRET` and `AZURE_AUTHORITY_HOST`.
+    ///
+    /// # Errors
+    ///
+    /// With every fault of what was found, or what is missing if nothing was.
+    pub fn load(file: Option<&Path>, env: Env<'_>) -> Result<Self, ConfigError> {
+        Self::load_in(Path::new(""), file, env)
+    }
+
+    /// Reads the text of a file. Paths in it are relative to the folder of `origin`.
+    ///
+    /// `env` only serves to warn of variables that are named and not set.
+    ///
+    /// # Errors
+    ///
+    /// With every fault of the text; if it is no TOML, with every syntax error.
+    pub fn parse(text: &str, origin: Source, env: Env<'_>) -> Result<Self, ConfigError> {
+        let (tree, errors) = DeTable::parse_recoverable(text);
+        let document = reader::Document::new(text, origin.folder(), env);
+        if !errors.is_empty() {
+            for error in errors {
+                // Never its Display, which shows the line, and with it perhaps a secret.
+                let at = error.span().map(|span| span.start);
+                document.fault("", at, format!("is no TOML: {}", error.message()));
+            }
+            let mut faults = document.into_faults();
+            // What follows an error in its line is mostly its consequence.
+            faults.dedup_by_key(|fault| fault.line);
+            return Err(ConfigError::new(origin, faults));
+        }
+
+        let mut root = reader::Table::new(&document, "", None, tree.get_ref());
+        let listen = Listen::read(root.take("listen").as_ref());
+        root.later("admin");
+        let cloud = cloud::read(root.take("cloud").as_ref());
+        let identity = root.take("identity");
+        let identities = identities::Identities::read(&document, identity.as_ref());
+        let routes = route::read_all(&document, root.take("route").as_ref(), &identities);
+        let upstream = UpstreamConfig::read(root.take("upstream").as_ref());
+        root.finish();
+        let identities = identities.list();
+
+        let faults = document.into_faults();
+        if !faults.is_empty() {
+            return Err(ConfigError::new(origin, faults));
+        }
+        Ok(Self {
+            listen,
+            cloud,
+            identities,
+            routes,
+            upstream,
+            source: origin,
+        })
+    }
+
+    fn load_in(folder: &Path, file: Option<&Path>, env: Env<'_>) -> Result<Self, ConfigError> {
+        match search::find(folder, file, env)? {
+            search::Found::File(path, text) => Self::parse(&text, Source::File(path), env),
+            search::Found::Nothing(looked_for) => environment::read(env, &looked_for),
+        }
+    }
+}
+
+/// Where a configuration came from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// A file.
+    File(PathBuf),
+    /// The `AZURE_…` environment variables.
+    Environment,
+}
+
+impl Source {
+    fn folder(&self) -> &Path {
+        match self {
+            Self::File(path) => path.parent().unwrap_or_else(|| Path::new("")),
+            Self::Environment => Path::new(""),
+        }
+    }
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(path) => write!(f, "{}", path.display()),
+            Self::Environment => f.write_str("environment"),
+        }
+    }
+}
+
+/// Looks up an environment variable. Passed in, so that a test has an environment of its own.
+pub type Env<'a> = &'a dyn Fn(&str) -> Option<String>;
+
+#[cfg(test)]
+mod tests;

@@ -97,8 +97,8 @@ pub enum OriginError {
     UserInfo,
     /// Something follows the host and port.
     #[error(
-        "must end after the host and port, because the client's path and query are sent on \
-         unchanged: remove the rest"
+        "must end after the host and port, because no path is taken from here (the client's own is \
+         sent on unchanged): remove the rest"
     )]
     Path,
     /// The host is no DNS name and no IP address.

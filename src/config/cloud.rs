@@ -1,0 +1,43 @@
+//! Reads `[cloud]`.
+
+use crate::cloud::{Cloud, CloudHosts, CloudName, Region};
+use crate::config::value::Value;
+
+/// The cloud described by `[cloud]`; the public one without it or with a fault in it.
+pub(super) fn read(value: Option<&Value<'_>>) -> Cloud {
+    let Some(mut table) = value.and_then(Value::table) else {
+        return Cloud::default();
+    };
+    let name = table.take("name");
+    let region = table.take("region");
+    let parsed_name = name.as_ref().map(Value::parse::<CloudName>);
+    let parsed_region = region.as_ref().map(Value::parse::<Region>);
+    let mut hosts = CloudHosts::default();
+    let mut readable = true;
+    for (key, host) in [
+        ("login", &mut hosts.login),
+        ("defender_xdr", &mut hosts.defender_xdr),
+        ("defender_endpoint", &mut hosts.defender_endpoint),
+        ("graph", &mut hosts.graph),
+    ] {
+        *host = table.parse(key);
+        readable &= host.is_some() || !table.has(key);
+    }
+    let name = match parsed_name {
+        None => Some(CloudName::default()),
+        Some(name) => name,
+    };
+    let mut cloud = Cloud::default();
+    // With a part unreadable, what the whole lacks can't be told.
+    if let (Some(name), true) = (name, readable && !matches!(parsed_region, Some(None))) {
+        match Cloud::new(name, parsed_region.flatten(), hosts) {
+            Ok(read) => cloud = read,
+            Err(error) => match region {
+                Some(region) => region.fault(error.to_string()),
+                None => table.fault(error.to_string()),
+            },
+        }
+    }
+    table.finish();
+    cloud
+}

@@ -1,0 +1,139 @@
+//! The configuration without a file: the `AZURE_…` variables that the Azure SDKs read.
+
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use crate::auth::identity::{Credential, Identity, Kind};
+use crate::auth::secret::SecretSource;
+use crate::cloud::Cloud;
+use crate::config::{Config, ConfigError, Env, Fault, Listen, Source, UpstreamConfig, route};
+use crate::origin::Origin;
+
+/// One application, named `environment`, with the built-in route. `looked_for` are the files that
+/// were not there, for the message.
+pub(super) fn read(env: Env<'_>, looked_for: &[PathBuf]) -> Result<Config, ConfigError> {
+    let mut reader = Reader {
+        env,
+        faults: Vec::new(),
+    };
+    let tenant = reader.parse(TENANT);
+    let client_id = reader.parse(CLIENT);
+    let secret = reader.secret();
+    let login = reader.login();
+    if reader.faults.iter().any(|fault| fault.message == UNSET) {
+        reader.fault("", no_file(looked_for));
+    }
+    let (Some(tenant), Some(client_id), Some(secret), []) =
+        (tenant, client_id, secret, reader.faults.as_slice())
+    else {
+        return Err(ConfigError::new(Source::Environment, reader.faults));
+    };
+    let identity = Arc::new(Identity {
+        name: "environment".into(),
+        kind: Kind::Application {
+            tenant,
+            client_id,
+            credential: Credential::Secret(secret),
+        },
+    });
+    let cloud = Cloud::default();
+    Ok(Config {
+        listen: Listen::default(),
+        cloud: match login {
+            Some(login) => cloud.with_login(login),
+            None => cloud,
+        },
+        identities: vec![Arc::clone(&identity)],
+        routes: vec![route::built_in(identity)],
+        upstream: UpstreamConfig::default(),
+        source: Source::Environment,
+    })
+}
+
+struct Reader<'a> {
+    env: Env<'a>,
+    faults: Vec<Fault>,
+}
+
+impl Reader<'_> {
+    fn fault(&mut self, key: &str, message: impl Into<String>) {
+        self.faults.push(Fault {
+            key: key.to_owned(),
+            line: None,
+            message: message.into(),
+        });
+    }
+
+    /// A variable's value; an empty one counts as not set, as in the Azure SDKs.
+    fn get(&self, name: &str) -> Option<String> {
+        (self.env)(name).filter(|value| !value.is_empty())
+    }
+
+    fn parse<T: FromStr<Err: std::fmt::Display>>(&mut self, name: &str) -> Option<T> {
+        let Some(text) = self.get(name) else {
+            self.fault(name, UNSET);
+            return None;
+        };
+        let parsed = text.parse();
+        parsed
+            .map_err(|error| self.fault(name, format!("{error}")))
+            .ok()
+    }
+
+    /// Where the secret is; its value is left where it stands.
+    fn secret(&mut self) -> Option<SecretSource> {
+        if self.get(SECRET).is_some() {
+            return Some(SecretSource::Env(SECRET.to_owned()));
+        }
+        let others: Vec<_> = OTHERS
+            .into_iter()
+            .filter(|name| self.get(name).is_some())
+            .collect();
+        for name in &others {
+            self.fault(
+                name,
+                format!("is not yet supported in this version: set {SECRET} instead"),
+            );
+        }
+        if others.is_empty() {
+            self.fault(SECRET, UNSET);
+        }
+        None
+    }
+
+    /// The authority, written as a URL or as a bare host.
+    fn login(&mut self) -> Option<Origin> {
+        let text = self.get(AUTHORITY)?;
+        let url = if text.contains("://") {
+            text
+        } else {
+            format!("https://{text}")
+        };
+        let parsed = url.parse::<Origin>();
+        parsed
+            .map_err(|error| self.fault(AUTHORITY, error.to_string()))
+            .ok()
+    }
+}
+
+fn no_file(looked_for: &[PathBuf]) -> String {
+    let files: Vec<_> = looked_for
+        .iter()
+        .map(|path| path.display().to_string())
+        .collect();
+    format!(
+        "there is no configuration file either (looked for {}): `defender-proxy init` writes one",
+        files.join(" and ")
+    )
+}
+
+const TENANT: &str = "AZURE_TENANT_ID";
+const CLIENT: &str = "AZURE_CLIENT_ID";
+const SECRET: &str = "AZURE_CLIENT_SECRET";
+const AUTHORITY: &str = "AZURE_AUTHORITY_HOST";
+const OTHERS: [&str; 2] = [
+    "AZURE_CLIENT_CERTIFICATE_PATH",
+    "AZURE_FEDERATED_TOKEN_FILE",
+];
+const UNSET: &str = "is not set: set it, or write a configuration file";
