@@ -56,9 +56,10 @@ fn variable(value: &Value<'_>) -> Option<String> {
         return None;
     }
     if !value.document().has_variable(name) {
+        // By key and not by name: some people write the secret where its name should stand.
         tracing::warn!(
+            key = value.path(),
             line = value.line(),
-            variable = name,
             "the configuration names an environment variable that is not set"
         );
     }

@@ -169,7 +169,9 @@ fn secrets_are_kept_in_three_kinds_of_places() {
         ),
         (
             "command = ['bin/pass']",
-            SecretSource::Command(vec!["etc/bin/pass".into()]),
+            SecretSource::Command(vec![
+                Path::new("etc").join("bin/pass").display().to_string(),
+            ]),
         ),
     ] {
         let config = parse(&SOC.replace("env = 'DEFENDER_CLIENT_SECRET'", place)).expect(place);

@@ -36,6 +36,11 @@ impl<'t> Value<'t> {
         self.document
     }
 
+    /// The dotted path of its key.
+    pub(super) fn path(&self) -> &str {
+        &self.path
+    }
+
     /// Notes what is wrong with the value.
     pub(super) fn fault(&self, message: impl Into<String>) {
         let at = self.node.span().start;
