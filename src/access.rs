@@ -99,7 +99,10 @@ impl<B: Body<Data = Bytes> + Unpin> Body for Logged<B> {
     type Data = Bytes;
     type Error = B::Error;
 
-    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
         let this = self.get_mut();
         let frame = ready!(Pin::new(&mut this.body).poll_frame(cx));
         match &frame {
@@ -136,7 +139,9 @@ struct Redacted<'a>(&'a Uri);
 impl fmt::Display for Redacted<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.0.path())?;
-        let Some(query) = self.0.query() else { return Ok(()) };
+        let Some(query) = self.0.query() else {
+            return Ok(());
+        };
         for (at, pair) in query.split('&').enumerate() {
             f.write_str(if at == 0 { "?" } else { "&" })?;
             match pair.split_once('=') {
@@ -152,12 +157,25 @@ impl fmt::Display for Redacted<'_> {
 
 fn is_plain(name: &str) -> bool {
     let name = name.strip_prefix("%24").unwrap_or(name);
-    PLAIN.iter().any(|plain| plain.eq_ignore_ascii_case(name.trim_start_matches('$')))
+    PLAIN
+        .iter()
+        .any(|plain| plain.eq_ignore_ascii_case(name.trim_start_matches('$')))
 }
 
 const PLAIN: [&str; 13] = [
-    "top", "skip", "filter", "select", "orderby", "expand", "count", "search", "format", "pagesize", "sincetime",
-    "sasvalidhours", "api-version",
+    "top",
+    "skip",
+    "filter",
+    "select",
+    "orderby",
+    "expand",
+    "count",
+    "search",
+    "format",
+    "pagesize",
+    "sincetime",
+    "sasvalidhours",
+    "api-version",
 ];
 
 #[cfg(test)]
@@ -169,8 +187,14 @@ mod tests {
         for (target, shown) in [
             ("/api/machines", "/api/machines"),
             ("/api/x?$top=5&$skip=10", "/api/x?$top=5&$skip=10"),
-            ("/api/x?%24filter=a%20eq%201&pageSize=5", "/api/x?%24filter=a%20eq%201&pageSize=5"),
-            ("/api/x?$skiptoken=abc&sig=s&token=t", "/api/x?$skiptoken=…&sig=…&token=…"),
+            (
+                "/api/x?%24filter=a%20eq%201&pageSize=5",
+                "/api/x?%24filter=a%20eq%201&pageSize=5",
+            ),
+            (
+                "/api/x?$skiptoken=abc&sig=s&token=t",
+                "/api/x?$skiptoken=…&sig=…&token=…",
+            ),
             ("/api/x?opaque", "/api/x?…"),
         ] {
             assert_eq!(Redacted(&target.parse().unwrap()).to_string(), shown);

@@ -60,7 +60,10 @@ impl Body for Outgoing {
     type Data = Bytes;
     type Error = BoxError;
 
-    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         match self.get_mut() {
             Self::Empty(_) => Poll::Ready(None),
             Self::Full(body) => Pin::new(body).poll_frame(cx).map_err(Into::into),
@@ -105,7 +108,10 @@ impl Progress {
     /// Starts the clock.
     #[must_use]
     pub fn start() -> Self {
-        Self { start: Instant::now(), millis: Arc::default() }
+        Self {
+            start: Instant::now(),
+            millis: Arc::default(),
+        }
     }
 
     /// The last time the body moved.
@@ -138,14 +144,31 @@ impl Replay {
     #[must_use]
     pub fn new(body: Incoming, progress: Progress) -> Self {
         let size = body.size_hint();
-        let kept = Kept { body, sending: 0, chunks: Vec::new(), bytes: 0, complete: false, overflowed: false };
-        Self { kept: Arc::new(Mutex::new(kept)), sending: 0, position: 0, size, progress }
+        let kept = Kept {
+            body,
+            sending: 0,
+            chunks: Vec::new(),
+            bytes: 0,
+            complete: false,
+            overflowed: false,
+        };
+        Self {
+            kept: Arc::new(Mutex::new(kept)),
+            sending: 0,
+            position: 0,
+            size,
+            progress,
+        }
     }
 
     /// The handle from which the body can be sent again.
     #[must_use]
     pub fn again(&self) -> ReplayHandle {
-        ReplayHandle { kept: Arc::clone(&self.kept), size: self.size.clone(), progress: self.progress.clone() }
+        ReplayHandle {
+            kept: Arc::clone(&self.kept),
+            size: self.size.clone(),
+            progress: self.progress.clone(),
+        }
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
@@ -201,8 +224,18 @@ impl ReplayHandle {
         kept.sending += 1;
         let sending = kept.sending;
         drop(kept);
-        let Self { kept, size, progress } = self;
-        Some(Outgoing::Replayable(Replay { kept, sending, position: 0, size, progress }))
+        let Self {
+            kept,
+            size,
+            progress,
+        } = self;
+        Some(Outgoing::Replayable(Replay {
+            kept,
+            sending,
+            position: 0,
+            size,
+            progress,
+        }))
     }
 }
 
@@ -234,7 +267,10 @@ fn lock(kept: &Mutex<Kept>) -> MutexGuard<'_, Kept> {
 }
 
 /// The next data frame; trailers end the body.
-fn poll_data(body: &mut Incoming, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+fn poll_data(
+    body: &mut Incoming,
+    cx: &mut Context<'_>,
+) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
     match ready!(Pin::new(body).poll_frame(cx)) {
         Some(Ok(frame)) if frame.is_data() => Poll::Ready(Some(Ok(frame))),
         Some(Err(error)) => Poll::Ready(Some(Err(error.into()))),

@@ -32,7 +32,13 @@ pub struct Cli {
     #[command(subcommand)]
     command: Command,
     /// How log lines on standard error look
-    #[arg(long, global = true, value_enum, default_value_t, value_name = "FORMAT")]
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        default_value_t,
+        value_name = "FORMAT"
+    )]
     log_format: LogFormat,
     /// Log more (-vv and -vvv: still more)
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
@@ -89,15 +95,30 @@ impl Cli {
     /// Runs the command. Errors are printed here, and nowhere else.
     #[must_use]
     pub fn run(self) -> ExitCode {
-        telemetry::init(self.log_format, i16::from(self.verbose) - i16::from(self.quiet));
+        telemetry::init(
+            self.log_format,
+            i16::from(self.verbose) - i16::from(self.quiet),
+        );
         match self.command.run() {
             Ok(code) => code,
             // The reader of a pipe has seen enough.
             Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
             Err(error) => {
                 let bad_config = error.downcast_ref::<ConfigError>().is_some();
-                let _ = writeln!(io::stderr(), "{}: {error:#}", if bad_config { "bad configuration" } else { "error" });
-                if bad_config { ExitCode::from(BAD_CONFIG) } else { ExitCode::FAILURE }
+                let _ = writeln!(
+                    io::stderr(),
+                    "{}: {error:#}",
+                    if bad_config {
+                        "bad configuration"
+                    } else {
+                        "error"
+                    }
+                );
+                if bad_config {
+                    ExitCode::from(BAD_CONFIG)
+                } else {
+                    ExitCode::FAILURE
+                }
             }
         }
     }
@@ -140,7 +161,9 @@ fn block_on(command: impl Future<Output = anyhow::Result<ExitCode>>) -> anyhow::
 }
 
 fn is_broken_pipe(error: &anyhow::Error) -> bool {
-    error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+    error
+        .downcast_ref::<io::Error>()
+        .is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
 }
 
 /// The signals that ask the program to stop, caught from when this is made.
@@ -155,7 +178,10 @@ impl Stop {
     #[cfg(unix)]
     fn catch() -> io::Result<Self> {
         use signal::unix::{SignalKind, signal};
-        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
     }
 
     #[cfg(unix)]

@@ -94,9 +94,12 @@ impl Error {
                 Class::Fatal => StatusCode::INTERNAL_SERVER_ERROR,
                 Class::Interactive | Class::Transient => StatusCode::SERVICE_UNAVAILABLE,
             },
-            Self::Loop | Self::Connect(_) | Self::Dns(_) | Self::Tls(_) | Self::Closed(_) | Self::Protocol(_) => {
-                StatusCode::BAD_GATEWAY
-            }
+            Self::Loop
+            | Self::Connect(_)
+            | Self::Dns(_)
+            | Self::Tls(_)
+            | Self::Closed(_)
+            | Self::Protocol(_) => StatusCode::BAD_GATEWAY,
             Self::ConnectTimeout | Self::ResponseTimeout => StatusCode::GATEWAY_TIMEOUT,
         }
     }
@@ -105,10 +108,13 @@ impl Error {
     #[must_use]
     pub fn proxy_status(&self) -> &'static str {
         match self {
-            Self::BadRequest(_) | Self::BrokenBody(_) | Self::Unsupported(_) => "http_request_error",
-            Self::KeyRequired | Self::Forbidden(_) | Self::Misdirected | Self::MethodNotAllowed { .. } => {
-                "http_request_denied"
+            Self::BadRequest(_) | Self::BrokenBody(_) | Self::Unsupported(_) => {
+                "http_request_error"
             }
+            Self::KeyRequired
+            | Self::Forbidden(_)
+            | Self::Misdirected
+            | Self::MethodNotAllowed { .. } => "http_request_denied",
             Self::NoRoute => "destination_not_found",
             Self::Loop => "proxy_loop_detected",
             Self::Token(error) => match error.class() {
@@ -131,27 +137,43 @@ impl Error {
         match self {
             Self::BadRequest(_) | Self::BrokenBody(_) => "send a well-formed request",
             Self::Unsupported(_) => "use plain HTTP requests to the API paths",
-            Self::KeyRequired => "send the key as X-Proxy-Key, or as the password of basic authentication",
-            Self::Forbidden(_) => "call the proxy from a program, or list the page's origin in listen.allowed_origins",
-            Self::Misdirected => "use http://localhost or http://127.0.0.1, or list the host in listen.allowed_hosts",
+            Self::KeyRequired => {
+                "send the key as X-Proxy-Key, or as the password of basic authentication"
+            }
+            Self::Forbidden(_) => {
+                "call the proxy from a program, or list the page's origin in listen.allowed_origins"
+            }
+            Self::Misdirected => {
+                "use http://localhost or http://127.0.0.1, or list the host in listen.allowed_hosts"
+            }
             Self::NoRoute => {
                 "call /api/… (Defender), /v1.0/security/… or /beta/security/… (Graph), or add a [[route]]"
             }
-            Self::MethodNotAllowed { .. } => "use an allowed method, or change the route's methods or read_only",
+            Self::MethodNotAllowed { .. } => {
+                "use an allowed method, or change the route's methods or read_only"
+            }
             Self::Loop => "point the route's upstream at the API, not at this proxy",
             Self::Token(error) => error.next_step(),
             Self::Connect(_) | Self::Dns(_) | Self::ConnectTimeout => {
                 "check the network, the HTTP proxy (upstream.proxy, HTTPS_PROXY) and the upstream's name"
             }
-            Self::Tls(_) => "if a corporate proxy intercepts TLS, name its root certificate in upstream.ca",
-            Self::Closed(_) | Self::Protocol(_) => "try again if the request may be repeated safely",
+            Self::Tls(_) => {
+                "if a corporate proxy intercepts TLS, name its root certificate in upstream.ca"
+            }
+            Self::Closed(_) | Self::Protocol(_) => {
+                "try again if the request may be repeated safely"
+            }
             Self::ResponseTimeout => "ask for less, or raise upstream.response_timeout",
         }
     }
 
     /// Entra ID's number, for clients that branch on it.
     fn code(&self) -> Option<u32> {
-        if let Self::Token(error) = self { error.code() } else { None }
+        if let Self::Token(error) = self {
+            error.code()
+        } else {
+            None
+        }
     }
 
     fn retry_after(&self) -> Option<Duration> {
@@ -178,8 +200,13 @@ impl Error {
         let mut response = Response::new(T::from(format!("{problem:#}\n").into_bytes()));
         *response.status_mut() = status;
         let headers = response.headers_mut();
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
-        if let Ok(value) = HeaderValue::try_from(format!("defender-proxy; error={}", self.proxy_status())) {
+        headers.insert(
+            CONTENT_TYPE,
+            HeaderValue::from_static("application/problem+json"),
+        );
+        if let Ok(value) =
+            HeaderValue::try_from(format!("defender-proxy; error={}", self.proxy_status()))
+        {
             headers.insert("proxy-status", value);
         }
         if let Some(wait) = self.retry_after() {
@@ -187,10 +214,17 @@ impl Error {
         }
         match self {
             Self::MethodNotAllowed { allow, .. } => {
-                headers.extend(HeaderValue::try_from(allow.as_str()).ok().map(|value| (ALLOW, value)));
+                headers.extend(
+                    HeaderValue::try_from(allow.as_str())
+                        .ok()
+                        .map(|value| (ALLOW, value)),
+                );
             }
             Self::KeyRequired => {
-                headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Basic realm=\"defender-proxy\""));
+                headers.insert(
+                    WWW_AUTHENTICATE,
+                    HeaderValue::from_static("Basic realm=\"defender-proxy\""),
+                );
             }
             _ => {}
         }

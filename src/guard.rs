@@ -33,7 +33,12 @@ impl Guard {
         client_key: Option<Secret>,
         tls: bool,
     ) -> Self {
-        Self { allowed_hosts, allowed_origins, client_key, scheme: if tls { "https" } else { "http" } }
+        Self {
+            allowed_hosts,
+            allowed_origins,
+            client_key,
+            scheme: if tls { "https" } else { "http" },
+        }
     }
 
     /// Lets a request in, or says why not.
@@ -51,35 +56,57 @@ impl Guard {
             return Err(Error::KeyRequired);
         }
         let local_origin = format!("{}://{authority}", self.scheme);
-        Ok(Admitted { request, local_origin, page, preflight })
+        Ok(Admitted {
+            request,
+            local_origin,
+            page,
+            preflight,
+        })
     }
 
     fn check_host(&self, authority: &Authority) -> Result<(), Error> {
         let host = authority.host();
         if matches!(host, "0.0.0.0" | "[::]") {
-            return Err(Error::BadRequest("0.0.0.0 is no address to call; use localhost"));
+            return Err(Error::BadRequest(
+                "0.0.0.0 is no address to call; use localhost",
+            ));
         }
         let listed = || {
-            self.allowed_hosts
-                .iter()
-                .any(|allowed| allowed.eq_ignore_ascii_case(host) || allowed.eq_ignore_ascii_case(authority.as_str()))
+            self.allowed_hosts.iter().any(|allowed| {
+                allowed.eq_ignore_ascii_case(host)
+                    || allowed.eq_ignore_ascii_case(authority.as_str())
+            })
         };
-        if origin::is_loopback(host) || listed() { Ok(()) } else { Err(Error::Misdirected) }
+        if origin::is_loopback(host) || listed() {
+            Ok(())
+        } else {
+            Err(Error::Misdirected)
+        }
     }
 
     /// The listed origin of the page that asks, if a page asks. Simple requests need no preflight, so this can't lean on one.
-    fn check_page(&self, headers: &HeaderMap, authority: &Authority) -> Result<Option<HeaderValue>, Error> {
+    fn check_page(
+        &self,
+        headers: &HeaderMap,
+        authority: &Authority,
+    ) -> Result<Option<HeaderValue>, Error> {
         let mut origins = headers.get_all(ORIGIN).iter();
         let page = origins.next();
         if origins.next().is_some() {
             return Err(Error::Forbidden("a request with two origins is refused"));
         }
         if let Some(page) = page {
-            if self.allowed_origins.iter().any(|allowed| allowed.as_bytes() == page.as_bytes()) {
+            if self
+                .allowed_origins
+                .iter()
+                .any(|allowed| allowed.as_bytes() == page.as_bytes())
+            {
                 return Ok(Some(page.clone()));
             }
             if !self.is_own(page, authority) {
-                return Err(Error::Forbidden("a web page of another origin may not use this proxy"));
+                return Err(Error::Forbidden(
+                    "a web page of another origin may not use this proxy",
+                ));
             }
         }
         // `same-site` is a page on another port of localhost.
@@ -87,7 +114,9 @@ impl Guard {
         if sites.all(|site| matches!(site.as_bytes(), b"none" | b"same-origin")) {
             Ok(None)
         } else {
-            Err(Error::Forbidden("a web page of another site may not use this proxy"))
+            Err(Error::Forbidden(
+                "a web page of another site may not use this proxy",
+            ))
         }
     }
 
@@ -99,8 +128,13 @@ impl Guard {
     }
 
     fn has_key(&self, headers: &HeaderMap) -> bool {
-        let Some(key) = &self.client_key else { return true };
-        let shown = headers.get("x-proxy-key").map(|value| value.as_bytes().to_vec()).or_else(|| password(headers));
+        let Some(key) = &self.client_key else {
+            return true;
+        };
+        let shown = headers
+            .get("x-proxy-key")
+            .map(|value| value.as_bytes().to_vec())
+            .or_else(|| password(headers));
         shown.is_some_and(|shown| shown.ct_eq(key.expose().as_bytes()).into())
     }
 }
@@ -120,10 +154,14 @@ pub struct Admitted<B> {
 
 fn refuse_unsupported<B>(request: &Request<B>) -> Result<(), Error> {
     if *request.method() == Method::CONNECT {
-        return Err(Error::Unsupported("CONNECT is not supported: this is no forward proxy"));
+        return Err(Error::Unsupported(
+            "CONNECT is not supported: this is no forward proxy",
+        ));
     }
     if *request.method() == Method::TRACE {
-        return Err(Error::Unsupported("TRACE is not supported: it would show the credentials"));
+        return Err(Error::Unsupported(
+            "TRACE is not supported: it would show the credentials",
+        ));
     }
     // Clients that offer h2c on every plain request (Java, curl --http2) go on in HTTP/1.1 when the offer is passed over
     // (RFC 9110 §7.8).
@@ -145,17 +183,20 @@ fn authority<B>(request: &Request<B>) -> Result<Authority, Error> {
     }
     let host = host.map(parse_host).transpose()?;
     match (target_authority(request.uri())?, host) {
-        (Some(target), Some(host)) if !target.as_str().eq_ignore_ascii_case(host.as_str()) => {
-            Err(Error::BadRequest("the request's target and its Host differ"))
+        (Some(target), Some(host)) if !target.as_str().eq_ignore_ascii_case(host.as_str()) => Err(
+            Error::BadRequest("the request's target and its Host differ"),
+        ),
+        (Some(_), None) if request.version() != Version::HTTP_2 => {
+            Err(Error::BadRequest("the request has no Host"))
         }
-        (Some(_), None) if request.version() != Version::HTTP_2 => Err(Error::BadRequest("the request has no Host")),
         (Some(authority), _) | (None, Some(authority)) => Ok(authority),
         (None, None) => Err(Error::BadRequest("the request has no Host")),
     }
 }
 
 fn parse_host(value: &HeaderValue) -> Result<Authority, Error> {
-    let authority = Authority::try_from(value.as_bytes()).map_err(|_| Error::BadRequest("the Host is malformed"))?;
+    let authority = Authority::try_from(value.as_bytes())
+        .map_err(|_| Error::BadRequest("the Host is malformed"))?;
     plain(authority)
 }
 
@@ -168,9 +209,14 @@ fn target_authority(target: &Uri) -> Result<Option<Authority>, Error> {
 
 /// Refuses user information and a port that is none.
 fn plain(authority: Authority) -> Result<Authority, Error> {
-    let port = authority.as_str().strip_prefix(authority.host()).unwrap_or("?");
+    let port = authority
+        .as_str()
+        .strip_prefix(authority.host())
+        .unwrap_or("?");
     let well_formed = port.is_empty()
-        || port.strip_prefix(':').is_some_and(|port| !port.is_empty() && port.parse::<u16>().is_ok());
+        || port
+            .strip_prefix(':')
+            .is_some_and(|port| !port.is_empty() && port.parse::<u16>().is_ok());
     if authority.as_str().contains('@') || authority.host().is_empty() || !well_formed {
         return Err(Error::BadRequest("the Host is malformed"));
     }
@@ -178,14 +224,19 @@ fn plain(authority: Authority) -> Result<Authority, Error> {
 }
 
 fn is_preflight<B>(request: &Request<B>) -> bool {
-    *request.method() == Method::OPTIONS && request.headers().contains_key("access-control-request-method")
+    *request.method() == Method::OPTIONS
+        && request
+            .headers()
+            .contains_key("access-control-request-method")
 }
 
 /// The password of basic authentication (RFC 7617).
 fn password(headers: &HeaderMap) -> Option<Vec<u8>> {
     let value = headers.get(AUTHORIZATION)?.to_str().ok()?;
     let (scheme, encoded) = value.split_once(' ')?;
-    let pair = scheme.eq_ignore_ascii_case("basic").then(|| STANDARD.decode(encoded.trim()).ok())??;
+    let pair = scheme
+        .eq_ignore_ascii_case("basic")
+        .then(|| STANDARD.decode(encoded.trim()).ok())??;
     let colon = pair.iter().position(|byte| *byte == b':')?;
     Some(pair[colon + 1..].to_vec())
 }
@@ -195,8 +246,13 @@ mod tests {
     use super::*;
 
     fn guard(key: Option<&str>) -> Guard {
-        let key = key.map(|key| Secret::new(key.to_owned()));
-        Guard::new(vec!["proxy.lan".to_owned(), "box:8443".to_owned()], vec!["http://localhost:3000".to_owned()], key, false)
+        let key = key.map(|key| Secret::from(key.to_owned()));
+        Guard::new(
+            vec!["proxy.lan".to_owned(), "box:8443".to_owned()],
+            vec!["http://localhost:3000".to_owned()],
+            key,
+            false,
+        )
     }
 
     fn request(fields: &[(&str, &str)]) -> Request<()> {
@@ -208,7 +264,9 @@ mod tests {
     }
 
     fn status(guard: &Guard, fields: &[(&str, &str)]) -> u16 {
-        guard.admit(request(fields)).map_or_else(|error| error.status().as_u16(), |_| 200)
+        guard
+            .admit(request(fields))
+            .map_or_else(|error| error.status().as_u16(), |_| 200)
     }
 
     #[test]
@@ -242,7 +300,10 @@ mod tests {
             assert_eq!(status(&guard, &[("host", host)]), expected, "{host:?}");
         }
         assert_eq!(status(&guard, &[]), 400);
-        assert_eq!(status(&guard, &[("host", "localhost"), ("host", "localhost")]), 400);
+        assert_eq!(
+            status(&guard, &[("host", "localhost"), ("host", "localhost")]),
+            400
+        );
     }
 
     #[test]
@@ -261,11 +322,23 @@ mod tests {
             ("sec-fetch-site", "same-origin", 200),
             ("sec-fetch-site", "none", 200),
         ] {
-            assert_eq!(status(&guard, &[("host", "localhost:8080"), (name, value)]), expected, "{name}: {value}");
+            assert_eq!(
+                status(&guard, &[("host", "localhost:8080"), (name, value)]),
+                expected,
+                "{name}: {value}"
+            );
         }
-        let listed = [("host", "localhost"), ("origin", "http://localhost:3000"), ("sec-fetch-site", "same-site")];
+        let listed = [
+            ("host", "localhost"),
+            ("origin", "http://localhost:3000"),
+            ("sec-fetch-site", "same-site"),
+        ];
         assert_eq!(status(&guard, &listed), 200);
-        let two = [("host", "localhost"), ("origin", "http://localhost:3000"), ("origin", "http://localhost:3000")];
+        let two = [
+            ("host", "localhost"),
+            ("origin", "http://localhost:3000"),
+            ("origin", "http://localhost:3000"),
+        ];
         assert_eq!(status(&guard, &two), 403);
     }
 
@@ -285,15 +358,25 @@ mod tests {
             ("authorization", "Basic !".to_owned(), 401),
             ("accept", "*/*".to_owned(), 401),
         ] {
-            assert_eq!(status(&guard, &[("host", "localhost"), (name, &value)]), expected, "{name}: {value}");
+            assert_eq!(
+                status(&guard, &[("host", "localhost"), (name, &value)]),
+                expected,
+                "{name}: {value}"
+            );
         }
     }
 
     #[test]
     fn upgrades_and_methods() {
         let guard = guard(None);
-        assert_eq!(status(&guard, &[("host", "localhost"), ("upgrade", "websocket")]), 501);
-        assert_eq!(status(&guard, &[("host", "localhost"), ("upgrade", "h2c")]), 200);
+        assert_eq!(
+            status(&guard, &[("host", "localhost"), ("upgrade", "websocket")]),
+            501
+        );
+        assert_eq!(
+            status(&guard, &[("host", "localhost"), ("upgrade", "h2c")]),
+            200
+        );
         for method in [Method::CONNECT, Method::TRACE] {
             let mut request = request(&[("host", "localhost")]);
             *request.method_mut() = method;
@@ -312,7 +395,9 @@ mod tests {
             ("ftp://localhost/api", "localhost", 400),
         ] {
             let request = Request::get(target).header("host", host).body(()).unwrap();
-            let status = guard.admit(request).map_or_else(|error| error.status().as_u16(), |_| 200);
+            let status = guard
+                .admit(request)
+                .map_or_else(|error| error.status().as_u16(), |_| 200);
             assert_eq!(status, expected, "{target} {host}");
         }
     }

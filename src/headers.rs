@@ -6,7 +6,8 @@
 use http::{
     HeaderMap, HeaderName, HeaderValue, Version,
     header::{
-        CONNECTION, EXPECT, HOST, ORIGIN, PROXY_AUTHENTICATE, TE, TRAILER, TRANSFER_ENCODING, UPGRADE, VIA,
+        CONNECTION, EXPECT, HOST, ORIGIN, PROXY_AUTHENTICATE, TE, TRAILER, TRANSFER_ENCODING,
+        UPGRADE, VIA,
     },
 };
 
@@ -15,7 +16,9 @@ use http::{
 pub fn strip_request(headers: &mut HeaderMap, method_override: bool) {
     strip_connection(headers);
     let doomed = |name: &HeaderName| {
-        is_hop_by_hop(name) || is_claim(name.as_str()) || (!method_override && is_method_override(name.as_str()))
+        is_hop_by_hop(name)
+            || is_claim(name.as_str())
+            || (!method_override && is_method_override(name.as_str()))
     };
     remove_where(headers, doomed);
     for name in [HOST, EXPECT, ORIGIN, TRAILER] {
@@ -30,7 +33,10 @@ pub fn strip_response(headers: &mut HeaderMap) {
     remove_where(headers, |name| {
         is_hop_by_hop(name)
             || *name == PROXY_AUTHENTICATE
-            || matches!(name.as_str(), "alt-svc" | "strict-transport-security" | "proxy-authentication-info")
+            || matches!(
+                name.as_str(),
+                "alt-svc" | "strict-transport-security" | "proxy-authentication-info"
+            )
             || name.as_str().starts_with("access-control-")
     });
 }
@@ -50,7 +56,10 @@ pub fn add_via(headers: &mut HeaderMap, received: Version, pseudonym: &Pseudonym
 /// Has the request passed through this very process before?
 #[must_use]
 pub fn has_looped(headers: &HeaderMap, pseudonym: &Pseudonym) -> bool {
-    let members = headers.get_all(VIA).iter().filter_map(|value| value.to_str().ok());
+    let members = headers
+        .get_all(VIA)
+        .iter()
+        .filter_map(|value| value.to_str().ok());
     members
         .flat_map(|value| value.split(','))
         .filter_map(|member| member.split_ascii_whitespace().nth(1))
@@ -73,16 +82,24 @@ impl Pseudonym {
     pub fn random() -> Self {
         let name = format!("defender-proxy-{:08x}", fastrand::u32(..));
         let value = |version: &str| {
-            HeaderValue::try_from(format!("{version} {name}")).unwrap_or(HeaderValue::from_static("1.1 defender-proxy"))
+            HeaderValue::try_from(format!("{version} {name}"))
+                .unwrap_or(HeaderValue::from_static("1.1 defender-proxy"))
         };
-        Self { http10: value("1.0"), http11: value("1.1"), http2: value("2.0"), name }
+        Self {
+            http10: value("1.0"),
+            http11: value("1.1"),
+            http2: value("2.0"),
+            name,
+        }
     }
 }
 
 /// May a trailer field pass to the client? (RFC 9110 §6.5.1: none that frames, routes or authenticates.)
 #[must_use]
 pub fn is_plain_trailer(name: &HeaderName) -> bool {
-    !is_hop_by_hop(name) && !is_claim(name.as_str()) && !matches!(name.as_str(), "host" | "content-length" | "set-cookie")
+    !is_hop_by_hop(name)
+        && !is_claim(name.as_str())
+        && !matches!(name.as_str(), "host" | "content-length" | "set-cookie")
 }
 
 /// Removes every field that any `Connection` line names, and `Connection` itself.
@@ -92,7 +109,10 @@ fn strip_connection(headers: &mut HeaderMap) {
     }
     let lines: Vec<HeaderValue> = headers.get_all(CONNECTION).iter().cloned().collect();
     headers.remove(CONNECTION);
-    for name in lines.iter().flat_map(|line| line.as_bytes().split(|byte| *byte == b',')) {
+    for name in lines
+        .iter()
+        .flat_map(|line| line.as_bytes().split(|byte| *byte == b','))
+    {
         if let Ok(name) = HeaderName::from_bytes(name.trim_ascii()) {
             headers.remove(name);
         }
@@ -101,7 +121,11 @@ fn strip_connection(headers: &mut HeaderMap) {
 
 fn remove_where(headers: &mut HeaderMap, doomed: impl Fn(&HeaderName) -> bool) {
     // One pass to look, which allocates nothing where there is nothing to remove.
-    let names: Vec<HeaderName> = headers.keys().filter(|name| doomed(name)).cloned().collect();
+    let names: Vec<HeaderName> = headers
+        .keys()
+        .filter(|name| doomed(name))
+        .cloned()
+        .collect();
     for name in names {
         headers.remove(name);
     }
@@ -109,7 +133,10 @@ fn remove_where(headers: &mut HeaderMap, doomed: impl Fn(&HeaderName) -> bool) {
 
 fn is_hop_by_hop(name: &HeaderName) -> bool {
     [&CONNECTION, &TE, &TRANSFER_ENCODING, &UPGRADE].contains(&name)
-        || matches!(name.as_str(), "keep-alive" | "proxy-connection" | "http2-settings")
+        || matches!(
+            name.as_str(),
+            "keep-alive" | "proxy-connection" | "http2-settings"
+        )
 }
 
 /// Does the field claim who the client is, or where it comes from? Servers that turn names into variables read an underscore as a
@@ -129,15 +156,21 @@ fn is_claim(name: &str) -> bool {
 }
 
 fn is_x_claim(name: &str) -> bool {
-    matches!(name, "x-proxy-key" | "x-real-ip" | "x-original-url" | "x-original-host" | "x-rewrite-url")
-        || name == "x-forwarded"
+    matches!(
+        name,
+        "x-proxy-key" | "x-real-ip" | "x-original-url" | "x-original-host" | "x-rewrite-url"
+    ) || name == "x-forwarded"
         || name.starts_with("x-forwarded-")
-        || (name.starts_with("x-ms-") && (name.contains("token") || name.starts_with("x-ms-client-principal")))
+        || (name.starts_with("x-ms-")
+            && (name.contains("token") || name.starts_with("x-ms-client-principal")))
 }
 
 fn is_method_override(name: &str) -> bool {
     let name = name.replace('_', "-");
-    matches!(name.as_str(), "x-http-method" | "x-http-method-override" | "x-method-override")
+    matches!(
+        name.as_str(),
+        "x-http-method" | "x-http-method-override" | "x-method-override"
+    )
 }
 
 #[cfg(test)]
@@ -147,7 +180,10 @@ mod tests {
     fn map(fields: &[(&'static str, &'static str)]) -> HeaderMap {
         let mut headers = HeaderMap::new();
         for (name, value) in fields {
-            headers.append(HeaderName::from_bytes(name.as_bytes()).unwrap(), HeaderValue::from_static(value));
+            headers.append(
+                HeaderName::from_bytes(name.as_bytes()).unwrap(),
+                HeaderValue::from_static(value),
+            );
         }
         headers
     }
@@ -177,7 +213,11 @@ mod tests {
             "origin",
             "expect",
         ] {
-            let mut headers = map(&[(name, "a"), (name, "b"), ("user-agent", "MdatpPartner-Contoso-Siem/1")]);
+            let mut headers = map(&[
+                (name, "a"),
+                (name, "b"),
+                ("user-agent", "MdatpPartner-Contoso-Siem/1"),
+            ]);
             strip_request(&mut headers, true);
             assert_eq!(names(&headers), ["user-agent"], "{name}");
         }
@@ -220,7 +260,11 @@ mod tests {
 
     #[test]
     fn a_method_can_not_be_smuggled_past_a_limited_route() {
-        let mut headers = map(&[("x-http-method-override", "PATCH"), ("x_http_method", "PATCH"), ("accept", "a")]);
+        let mut headers = map(&[
+            ("x-http-method-override", "PATCH"),
+            ("x_http_method", "PATCH"),
+            ("accept", "a"),
+        ]);
         strip_request(&mut headers, false);
         assert_eq!(names(&headers), ["accept"]);
     }

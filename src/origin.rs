@@ -138,8 +138,8 @@ impl FromStr for HostPort {
 }
 
 /// Whether a host (lower case, IPv6 in brackets) can only be this machine.
-fn is_loopback(host: &str) -> bool {
-    host == "localhost"
+pub(crate) fn is_loopback(host: &str) -> bool {
+    host.eq_ignore_ascii_case("localhost")
         || host == "[::1]"
         || host
             .parse::<Ipv4Addr>()

@@ -68,11 +68,14 @@ impl Proxy {
             Ok(admitted) if admitted.preflight => Ok((preflight(&admitted), Source::Proxy)),
             Ok(admitted) => {
                 page.clone_from(&admitted.page);
-                self.forward(admitted, &mut record).await.map(|response| (response, Source::Upstream))
+                self.forward(admitted, &mut record)
+                    .await
+                    .map(|response| (response, Source::Upstream))
             }
             Err(error) => Err(error),
         };
-        let (mut response, source) = result.unwrap_or_else(|error| (refusal(&error), Source::Proxy));
+        let (mut response, source) =
+            result.unwrap_or_else(|error| (refusal(&error), Source::Proxy));
         if let Some(page) = page {
             allow(response.headers_mut(), page);
         }
@@ -81,33 +84,63 @@ impl Proxy {
     }
 
     /// Resolve, strip, authorize, send, answer, rewrite: the path of every request that was admitted.
-    async fn forward(&self, admitted: Admitted<Incoming>, record: &mut Record) -> Result<Response<Reply>, Error> {
+    async fn forward(
+        &self,
+        admitted: Admitted<Incoming>,
+        record: &mut Record,
+    ) -> Result<Response<Reply>, Error> {
         let local = admitted.local_origin.clone();
         let (mut outbound, body) = self.shared.routes.resolve(admitted)?;
-        let client = rewrite::negotiate(outbound.headers_mut(), outbound.scope());
-        let token = self.shared.tokens.get(outbound.identity(), outbound.key()).await?;
+        let scope = outbound.scope();
+        let client = rewrite::negotiate(outbound.headers_mut(), scope);
+        let token = self
+            .shared
+            .tokens
+            .get(outbound.identity(), outbound.key())
+            .await?;
         record.note_token(token.age());
 
         let progress = Progress::start();
         let (body, kept) = outgoing(body, &progress);
-        let mut response = self.client.send(outbound.authorize(&token, body), &progress).await?;
+        let mut response = self
+            .client
+            .send(outbound.authorize(&token, body), &progress)
+            .await?;
         if response.status() == StatusCode::UNAUTHORIZED
             && let Some(newer) = self.newer(&outbound, &token).await
             && let Some(body) = kept.body()
         {
             record.note_token(newer.age());
-            response = self.client.send(outbound.authorize(&newer, body), &Progress::start()).await?;
+            response = self
+                .client
+                .send(outbound.authorize(&newer, body), &Progress::start())
+                .await?;
         }
 
         *response.version_mut() = Version::HTTP_11;
         headers::strip_response(response.headers_mut());
-        let rewrite = Rewrite { links: &self.shared.links, local: &local, scope: outbound.scope(), client };
-        Ok(rewrite.response(outbound.method(), response).map(|body| Reply::Upstream(Box::new(body))))
+        let rewrite = Rewrite {
+            links: &self.shared.links,
+            local: &local,
+            scope,
+            client,
+        };
+        Ok(rewrite
+            .response(outbound.method(), response)
+            .map(|body| Reply::Upstream(Box::new(body))))
     }
 
     /// Another token than the one that upstream refused. When there is none, upstream's `401` is the answer.
-    async fn newer(&self, outbound: &Outbound<'_>, rejected: &Arc<AccessToken>) -> Option<Arc<AccessToken>> {
-        let newer = self.shared.tokens.refresh(outbound.identity(), outbound.key(), rejected).await;
+    async fn newer(
+        &self,
+        outbound: &Outbound<'_>,
+        rejected: &Arc<AccessToken>,
+    ) -> Option<Arc<AccessToken>> {
+        let newer = self
+            .shared
+            .tokens
+            .refresh(outbound.identity(), outbound.key(), rejected)
+            .await;
         newer.unwrap_or_else(|error: Arc<TokenError>| {
             tracing::warn!(error = %Chain(&*error), "upstream refused a token, and there is no newer one");
             None
@@ -134,7 +167,10 @@ impl http_body::Body for Reply {
     type Data = Bytes;
     type Error = BoxError;
 
-    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         match self.get_mut() {
             Self::Upstream(body) => Pin::new(body).poll_frame(cx),
             Self::Made(body) => Pin::new(body).poll_frame(cx).map_err(Into::into),
@@ -178,7 +214,13 @@ fn outgoing(body: Incoming, progress: &Progress) -> (Outgoing, Kept) {
         return (Outgoing::empty(), Kept::Empty);
     }
     if body.size_hint().lower() > REPLAY_LIMIT as u64 {
-        return (Outgoing::Streamed { body, progress: progress.clone() }, Kept::Nothing);
+        return (
+            Outgoing::Streamed {
+                body,
+                progress: progress.clone(),
+            },
+            Kept::Nothing,
+        );
     }
     let replay = Replay::new(body, progress.clone());
     let handle = replay.again();

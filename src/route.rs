@@ -37,18 +37,31 @@ impl Routes {
     /// Makes the table of a configuration.
     #[must_use]
     pub fn new(config: &Config) -> Self {
-        let mut routes: Vec<Route> =
-            config.routes.iter().map(|route| Route::new(route, &config.cloud)).collect();
+        let mut routes: Vec<Route> = config
+            .routes
+            .iter()
+            .map(|route| Route::new(route, &config.cloud))
+            .collect();
         routes.sort_by_key(|route| std::cmp::Reverse(route.prefix.len()));
-        Self { routes, pseudonym: Pseudonym::random() }
+        Self {
+            routes,
+            pseudonym: Pseudonym::random(),
+        }
     }
 
     /// Every authority that a route leads to, as `host[:port]`, with `http://` before those without TLS.
     pub fn authorities(&self) -> impl Iterator<Item = String> {
-        self.routes.iter().flat_map(|route| route.destinations.iter()).map(|destination| {
-            let plain = if destination.scheme == Scheme::HTTP { "http://" } else { "" };
-            format!("{plain}{}", destination.authority)
-        })
+        self.routes
+            .iter()
+            .flat_map(|route| route.destinations.iter())
+            .map(|destination| {
+                let plain = if destination.scheme == Scheme::HTTP {
+                    "http://"
+                } else {
+                    ""
+                };
+                format!("{plain}{}", destination.authority)
+            })
     }
 
     /// Finds the route of a request, and makes the request that goes upstream, stripped and addressed.
@@ -63,7 +76,10 @@ impl Routes {
         let path = inbound.uri.path();
         target::check(path)?;
         let canonical = target::canonical(path);
-        let mut below = self.routes.iter().filter(|route| target::is_below(&canonical, &route.prefix));
+        let mut below = self
+            .routes
+            .iter()
+            .filter(|route| target::is_below(&canonical, &route.prefix));
         let route = below.next().ok_or(Error::NoRoute)?;
         let destination = route.destination(&canonical).ok_or(Error::NoRoute)?;
         route.check_method(&inbound.method, &canonical)?;
@@ -72,7 +88,14 @@ impl Routes {
 
         headers::strip_request(&mut inbound.headers, matches!(route.methods, Methods::All));
         headers::add_via(&mut inbound.headers, inbound.version, &self.pseudonym);
-        let outbound = Outbound { route, destination, method: inbound.method, uri, headers: inbound.headers, scope };
+        let outbound = Outbound {
+            route,
+            destination,
+            method: inbound.method,
+            uri,
+            headers: inbound.headers,
+            scope,
+        };
         Ok((outbound, body))
     }
 }
@@ -94,7 +117,9 @@ impl Route {
     fn new(config: &RouteConfig, cloud: &Cloud) -> Self {
         let (destinations, by_family) = match &config.target {
             RouteTarget::Defender => {
-                let families = FAMILIES.iter().map(|family| Destination::new(cloud.api(*family), &config.identity));
+                let families = FAMILIES
+                    .iter()
+                    .map(|family| Destination::new(cloud.api(*family), &config.identity));
                 (families.collect(), true)
             }
             RouteTarget::Api(api) => (vec![Destination::new(api, &config.identity)], false),
@@ -135,7 +160,10 @@ impl Route {
             Methods::Only(methods) => methods.iter().map(Method::as_str).collect(),
             Methods::All | Methods::ReadOnly => SAFE.iter().map(Method::as_str).collect(),
         };
-        Err(Error::MethodNotAllowed { prefix: self.shown_prefix.clone(), allow: names.join(", ") })
+        Err(Error::MethodNotAllowed {
+            prefix: self.shown_prefix.clone(),
+            allow: names.join(", "),
+        })
     }
 
     fn scope(&self, canonical: &str) -> Scope {
@@ -163,7 +191,11 @@ impl Destination {
             tenant: tenant.clone(),
             audience: api.audience.clone(),
         };
-        Self { scheme: api.origin.scheme().clone(), authority: api.origin.authority().clone(), key }
+        Self {
+            scheme: api.origin.scheme().clone(),
+            authority: api.origin.authority().clone(),
+            key,
+        }
     }
 
     fn uri(&self, target: Option<PathAndQuery>) -> Result<Uri, Error> {
@@ -226,7 +258,9 @@ impl Outbound<'_> {
         *request.uri_mut() = self.uri.clone();
         *request.version_mut() = Version::HTTP_11;
         *request.headers_mut() = self.headers.clone();
-        request.headers_mut().insert(AUTHORIZATION, token.header().clone());
+        request
+            .headers_mut()
+            .insert(AUTHORIZATION, token.header().clone());
         Authorized(request)
     }
 }

@@ -53,7 +53,13 @@ impl Bound {
             Some(address) => format!("{scheme}://{address}"),
             None => listener.local(),
         };
-        Ok(Self { listener, acceptor: Acceptor::new(tls, limits), shared, transport, url })
+        Ok(Self {
+            listener,
+            acceptor: Acceptor::new(tls, limits),
+            shared,
+            transport,
+            url,
+        })
     }
 
     /// Where clients reach it, such as `http://127.0.0.1:8080`, with the real port.
@@ -78,11 +84,24 @@ async fn shared(config: &Config, transport: &Transport) -> Result<Shared, StartE
         None => None,
     };
     let listen = &config.listen;
-    let guard =
-        Guard::new(listen.allowed_hosts.clone(), listen.allowed_origins.clone(), client_key, listen.tls.is_some());
+    let guard = Guard::new(
+        listen.allowed_hosts.clone(),
+        listen.allowed_origins.clone(),
+        client_key,
+        listen.tls.is_some(),
+    );
     let routes = Routes::new(config);
-    let links = Links::new(routes.authorities().chain(cloud::known_hosts().map(str::to_owned)));
-    Ok(Shared { guard, links: Arc::new(links), routes, tokens: tokens(config, transport) })
+    let links = Links::new(
+        routes
+            .authorities()
+            .chain(cloud::known_hosts().map(str::to_owned)),
+    );
+    Ok(Shared {
+        guard,
+        links: Arc::new(links),
+        routes,
+        tokens: tokens(config, transport),
+    })
 }
 
 async fn client_key(source: &SecretSource) -> Result<crate::auth::secret::Secret, StartError> {
@@ -95,7 +114,10 @@ async fn client_key(source: &SecretSource) -> Result<crate::auth::secret::Secret
 /// Outside a tokio runtime.
 #[must_use]
 pub fn tokens(config: &Config, transport: &Transport) -> Tokens {
-    Tokens::new(Entra::new(config.cloud.login().clone(), transport.client()), Handle::current())
+    Tokens::new(
+        Entra::new(config.cloud.login().clone(), transport.client()),
+        Handle::current(),
+    )
 }
 
 /// Why the proxy can't start.

@@ -76,10 +76,16 @@ pub async fn run(
 }
 
 /// Accepts for ever, in turn for each worker. The permit is taken first, so no connection is accepted that can't be served.
-async fn accept(listener: &Listener, workers: &[mpsc::UnboundedSender<Job>], permits: &Arc<Semaphore>) {
+async fn accept(
+    listener: &Listener,
+    workers: &[mpsc::UnboundedSender<Job>],
+    permits: &Arc<Semaphore>,
+) {
     let mut pause = FIRST_PAUSE;
     for worker in workers.iter().cycle() {
-        let Ok(permit) = Arc::clone(permits).acquire_owned().await else { return };
+        let Ok(permit) = Arc::clone(permits).acquire_owned().await else {
+            return;
+        };
         let socket = loop {
             match listener.accept().await {
                 Ok(socket) => break socket,
@@ -109,11 +115,15 @@ fn spawn_worker(
     alive: mpsc::Sender<()>,
 ) -> io::Result<mpsc::UnboundedSender<Job>> {
     let (sender, jobs) = mpsc::unbounded_channel();
-    let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
-    thread::Builder::new().name(format!("worker-{index}")).spawn(move || {
-        runtime.block_on(work(jobs, acceptor, proxy));
-        drop(alive);
-    })?;
+    let runtime = runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    thread::Builder::new()
+        .name(format!("worker-{index}"))
+        .spawn(move || {
+            runtime.block_on(work(jobs, acceptor, proxy));
+            drop(alive);
+        })?;
     Ok(sender)
 }
 
@@ -128,8 +138,14 @@ async fn work(mut jobs: mpsc::UnboundedReceiver<Job>, acceptor: Acceptor, proxy:
         });
     }
     let open = drain.count();
-    if tokio::time::timeout(acceptor.limits().grace, drain.shutdown()).await.is_err() {
-        tracing::warn!(connections = open, "grace time is over; what is still in flight is cut off");
+    if tokio::time::timeout(acceptor.limits().grace, drain.shutdown())
+        .await
+        .is_err()
+    {
+        tracing::warn!(
+            connections = open,
+            "grace time is over; what is still in flight is cut off"
+        );
     }
 }
 

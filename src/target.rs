@@ -31,7 +31,9 @@ pub fn check(path: &str) -> Result<(), Error> {
     let mut seen: Cow<'_, str> = path.into();
     // Deeper nesting is decoded by no known server.
     for _ in 0..3 {
-        let is_dots = |segment: &str| matches!(segment, "." | ".." ) || segment.starts_with(".;") || segment.starts_with("..;");
+        let is_dots = |segment: &str| {
+            matches!(segment, "." | "..") || segment.starts_with(".;") || segment.starts_with("..;")
+        };
         if seen.split(['/', '\\']).any(is_dots) {
             return Err(Error::BadRequest("a path with dot segments is refused"));
         }
@@ -48,14 +50,17 @@ pub fn check(path: &str) -> Result<(), Error> {
 #[must_use]
 pub fn canonical(path: &str) -> Cow<'_, str> {
     let mut path = match decode(path) {
-        decoded if decoded.bytes().any(|byte| byte.is_ascii_uppercase()) => decoded.to_ascii_lowercase().into(),
+        decoded if decoded.bytes().any(|byte| byte.is_ascii_uppercase()) => {
+            decoded.to_ascii_lowercase().into()
+        }
         decoded => decoded,
     };
     while let Some(at) = path.find("//") {
         path.to_mut().remove(at);
     }
     if path.starts_with("/api/v1.0/") {
-        path.to_mut().replace_range("/api".len().."/api/v1.0".len(), "");
+        path.to_mut()
+            .replace_range("/api".len().."/api/v1.0".len(), "");
     }
     path
 }
@@ -64,8 +69,9 @@ pub fn canonical(path: &str) -> Cow<'_, str> {
 /// function-style segment (`findbyip(…)`).
 #[must_use]
 pub fn is_below(path: &str, prefix: &str) -> bool {
-    path.strip_prefix(prefix)
-        .is_some_and(|rest| prefix.ends_with('/') || rest.is_empty() || rest.starts_with(['/', '(']))
+    path.strip_prefix(prefix).is_some_and(|rest| {
+        prefix.ends_with('/') || rest.is_empty() || rest.starts_with(['/', '('])
+    })
 }
 
 /// Percent-decodes once; borrows where nothing is encoded. Bytes that are no UTF-8 become replacement characters, which no
@@ -78,8 +84,13 @@ fn decode(path: &str) -> Cow<'_, str> {
     let mut decoded = Vec::with_capacity(bytes.len());
     let mut at = 0;
     while let Some(&byte) = bytes.get(at) {
-        let pair = bytes.get(at + 1..at + 3).and_then(|pair| std::str::from_utf8(pair).ok());
-        match pair.filter(|_| byte == b'%').and_then(|pair| u8::from_str_radix(pair, 16).ok()) {
+        let pair = bytes
+            .get(at + 1..at + 3)
+            .and_then(|pair| std::str::from_utf8(pair).ok());
+        match pair
+            .filter(|_| byte == b'%')
+            .and_then(|pair| u8::from_str_radix(pair, 16).ok())
+        {
             Some(value) => {
                 decoded.push(value);
                 at += 3;

@@ -39,7 +39,11 @@ mod tests {
             ("", None),
             ("99999999999999999999", None),
         ] {
-            assert_eq!(parse(value, now), seconds.map(Duration::from_secs), "{value:?}");
+            assert_eq!(
+                parse(value, now),
+                seconds.map(Duration::from_secs),
+                "{value:?}"
+            );
         }
     }
 }

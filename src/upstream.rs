@@ -36,8 +36,15 @@ impl Transport {
     /// When `upstream.ca` can't be read, or no root is to be found at all.
     pub fn new(config: &UpstreamConfig) -> Result<Self, tls::RootsError> {
         let tls = tls::client_config(config.ca.as_deref())?;
-        let connector = Connector::new(tls, connect::matcher(config.proxy.as_ref()), config.connect_timeout);
-        Ok(Self { connector, response_timeout: config.response_timeout })
+        let connector = Connector::new(
+            tls,
+            connect::matcher(config.proxy.as_ref()),
+            config.connect_timeout,
+        );
+        Ok(Self {
+            connector,
+            response_timeout: config.response_timeout,
+        })
     }
 
     /// A client with a connection pool of its own. Each worker has one, as pooled connections live on its runtime.
@@ -51,7 +58,10 @@ impl Transport {
             .http2_keep_alive_interval(Duration::from_secs(30))
             .http1_max_buf_size(MAX_BUFFER)
             .build(self.connector.clone());
-        HttpClient { client, response_timeout: self.response_timeout }
+        HttpClient {
+            client,
+            response_timeout: self.response_timeout,
+        }
     }
 }
 
@@ -69,7 +79,11 @@ impl HttpClient {
     ///
     /// # Errors
     /// One of the upstream variants of [`Error`].
-    pub async fn send(&self, request: Authorized, progress: &Progress) -> Result<Response<Incoming>, Error> {
+    pub async fn send(
+        &self,
+        request: Authorized,
+        progress: &Progress,
+    ) -> Result<Response<Incoming>, Error> {
         let mut response = self.client.request(request.into_inner());
         loop {
             let deadline = progress.last() + self.response_timeout;
@@ -85,15 +99,27 @@ impl HttpClient {
     ///
     /// # Errors
     /// One of the upstream variants of [`Error`].
-    pub async fn fetch(&self, request: Request<Vec<u8>>, limit: usize) -> Result<Response<Vec<u8>>, Error> {
+    pub async fn fetch(
+        &self,
+        request: Request<Vec<u8>>,
+        limit: usize,
+    ) -> Result<Response<Vec<u8>>, Error> {
         let exchange = async {
-            let response =
-                self.client.request(request.map(Outgoing::full)).await.map_err(classify)?;
+            let response = self
+                .client
+                .request(request.map(Outgoing::full))
+                .await
+                .map_err(classify)?;
             let (head, body) = response.into_parts();
-            let body = Limited::new(body, limit).collect().await.map_err(Error::Protocol)?;
+            let body = Limited::new(body, limit)
+                .collect()
+                .await
+                .map_err(Error::Protocol)?;
             Ok(Response::from_parts(head, body.to_bytes().to_vec()))
         };
-        tokio::time::timeout(FETCH_TIMEOUT, exchange).await.unwrap_or(Err(Error::ResponseTimeout))
+        tokio::time::timeout(FETCH_TIMEOUT, exchange)
+            .await
+            .unwrap_or(Err(Error::ResponseTimeout))
     }
 }
 
@@ -134,12 +160,20 @@ fn kind_of(cause: &(dyn std::error::Error + 'static)) -> Option<Kind> {
         };
     }
     // The resolver's error has no type of its own.
-    cause.to_string().starts_with("dns error").then_some(Kind::Dns)
+    cause
+        .to_string()
+        .starts_with("dns error")
+        .then_some(Kind::Dns)
 }
 
 /// The next cause. `io::Error` hides the error that it carries behind that error's own source.
-fn deeper<'a>(cause: &'a (dyn std::error::Error + 'static)) -> Option<&'a (dyn std::error::Error + 'static)> {
-    match cause.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
+fn deeper<'a>(
+    cause: &'a (dyn std::error::Error + 'static),
+) -> Option<&'a (dyn std::error::Error + 'static)> {
+    match cause
+        .downcast_ref::<io::Error>()
+        .and_then(io::Error::get_ref)
+    {
         Some(inner) => Some(inner),
         None => cause.source(),
     }

@@ -40,56 +40,135 @@ pub fn class(error: &str, code: Option<u32>) -> Class {
         Some(advice) => advice.class,
         None => match error {
             "temporarily_unavailable" | "server_error" => Class::Transient,
-            "invalid_grant" | "interaction_required" | "login_required" | "consent_required" => Class::Interactive,
+            "invalid_grant" | "interaction_required" | "login_required" | "consent_required" => {
+                Class::Interactive
+            }
             _ => Class::Fatal,
         },
     }
 }
 
 const fn row(code: u32, class: Class, cause: &'static str, next: &'static str) -> Advice {
-    Advice { code, class, cause, next }
+    Advice {
+        code,
+        class,
+        cause,
+        next,
+    }
 }
 
 const NEW_SECRET: &str = "create a new client secret for the app in the Entra portal (Certificates & secrets) and \
     configure its value, not its ID";
-const TENANT_AND_APP: &str = "compare `tenant` and `client_id` with the app's overview page in the Entra portal";
-const CONSENT: &str = "have an administrator grant consent to the app's API permissions in this tenant";
+const TENANT_AND_APP: &str =
+    "compare `tenant` and `client_id` with the app's overview page in the Entra portal";
+const CONSENT: &str =
+    "have an administrator grant consent to the app's API permissions in this tenant";
 const SIGN_IN: &str = "have the user sign in again";
 const WAIT: &str = "wait; the proxy tries again by itself";
 
 static ADVICE: &[Advice] = &[
-    row(7_000_215, Class::Fatal, "the client secret is wrong", NEW_SECRET),
-    row(7_000_222, Class::Fatal, "the client secret has expired", NEW_SECRET),
-    row(7_000_216, Class::Fatal, "no credential was sent for the app", "configure the identity's `credential`"),
-    row(7_000_218, Class::Fatal, "no credential was sent for the app", "configure the identity's `credential`"),
+    row(
+        7_000_215,
+        Class::Fatal,
+        "the client secret is wrong",
+        NEW_SECRET,
+    ),
+    row(
+        7_000_222,
+        Class::Fatal,
+        "the client secret has expired",
+        NEW_SECRET,
+    ),
+    row(
+        7_000_216,
+        Class::Fatal,
+        "no credential was sent for the app",
+        "configure the identity's `credential`",
+    ),
+    row(
+        7_000_218,
+        Class::Fatal,
+        "no credential was sent for the app",
+        "configure the identity's `credential`",
+    ),
     row(
         700_027,
         Class::Fatal,
         "the app doesn't know the certificate, or its signature is wrong",
         "upload the certificate to the app in the Entra portal (Certificates & secrets)",
     ),
-    row(700_024, Class::Fatal, "the assertion is outside its time", "check this machine's clock"),
-    row(50_012, Class::Fatal, "the app's assertion is not valid", "check the certificate and this machine's clock"),
-    row(50_027, Class::Fatal, "the app's assertion is not valid", "check the certificate and this machine's clock"),
-    row(700_025, Class::Fatal, "the app is a public client and must send no credential", "remove the credential"),
+    row(
+        700_024,
+        Class::Fatal,
+        "the assertion is outside its time",
+        "check this machine's clock",
+    ),
+    row(
+        50_012,
+        Class::Fatal,
+        "the app's assertion is not valid",
+        "check the certificate and this machine's clock",
+    ),
+    row(
+        50_027,
+        Class::Fatal,
+        "the app's assertion is not valid",
+        "check the certificate and this machine's clock",
+    ),
+    row(
+        700_025,
+        Class::Fatal,
+        "the app is a public client and must send no credential",
+        "remove the credential",
+    ),
     row(
         700_016,
         Class::Fatal,
         "the app doesn't exist in this tenant, or nobody consented to it there",
         TENANT_AND_APP,
     ),
-    row(700_011, Class::Fatal, "the app was not found in this tenant", TENANT_AND_APP),
-    row(7_000_112, Class::Fatal, "the app is disabled in this tenant", "enable it under Enterprise applications"),
-    row(70_001, Class::Fatal, "the app is disabled or unknown in this tenant", TENANT_AND_APP),
-    row(90_002, Class::Fatal, "the tenant doesn't exist in this cloud", "check `tenant` and `[cloud] name`"),
+    row(
+        700_011,
+        Class::Fatal,
+        "the app was not found in this tenant",
+        TENANT_AND_APP,
+    ),
+    row(
+        7_000_112,
+        Class::Fatal,
+        "the app is disabled in this tenant",
+        "enable it under Enterprise applications",
+    ),
+    row(
+        70_001,
+        Class::Fatal,
+        "the app is disabled or unknown in this tenant",
+        TENANT_AND_APP,
+    ),
+    row(
+        90_002,
+        Class::Fatal,
+        "the tenant doesn't exist in this cloud",
+        "check `tenant` and `[cloud] name`",
+    ),
     row(
         900_439,
         Class::Fatal,
         "the tenant belongs to a government cloud",
         "set `[cloud] name` to \"gcc-high\" or \"dod\"",
     ),
-    row(900_144, Class::Fatal, "the token request lacks a field", "report this as a bug of the proxy"),
-    row(9_002_313, Class::Fatal, "the token request is malformed", "check `tenant`, `client_id` and the audience"),
+    row(
+        900_144,
+        Class::Fatal,
+        "the token request lacks a field",
+        "report this as a bug of the proxy",
+    ),
+    row(
+        9_002_313,
+        Class::Fatal,
+        "the token request is malformed",
+        "check `tenant`, `client_id` and the audience",
+    ),
     row(
         70_021,
         Class::Fatal,
@@ -102,35 +181,150 @@ static ADVICE: &[Advice] = &[
         "the API is not known in this tenant",
         "check the route's `audience`; the tenant may lack the Defender licence",
     ),
-    row(50_001, Class::Fatal, "the API is not known in this tenant", "check the route's `audience`"),
-    row(70_011, Class::Fatal, "the scope is not valid", "check the route's `audience`"),
-    row(1_002_012, Class::Fatal, "the scope doesn't end in /.default", "check the route's `audience`"),
-    row(28_002, Class::Fatal, "the scope is not valid", "check the route's `audience`"),
-    row(65_001, Class::Interactive, "nobody has consented to the app's permissions", CONSENT),
+    row(
+        50_001,
+        Class::Fatal,
+        "the API is not known in this tenant",
+        "check the route's `audience`",
+    ),
+    row(
+        70_011,
+        Class::Fatal,
+        "the scope is not valid",
+        "check the route's `audience`",
+    ),
+    row(
+        1_002_012,
+        Class::Fatal,
+        "the scope doesn't end in /.default",
+        "check the route's `audience`",
+    ),
+    row(
+        28_002,
+        Class::Fatal,
+        "the scope is not valid",
+        "check the route's `audience`",
+    ),
+    row(
+        65_001,
+        Class::Interactive,
+        "nobody has consented to the app's permissions",
+        CONSENT,
+    ),
     row(
         53_003,
         Class::Interactive,
         "a Conditional Access policy blocks the app",
         "have an administrator look at the sign-in log and the policy (workload identities have policies too)",
     ),
-    row(50_076, Class::Interactive, "a second factor is required", SIGN_IN),
-    row(50_079, Class::Interactive, "a second factor must be set up", SIGN_IN),
-    row(50_158, Class::Interactive, "an external check is required", SIGN_IN),
-    row(70_000, Class::Interactive, "the sign-in is no longer valid", SIGN_IN),
-    row(70_008, Class::Interactive, "the sign-in has expired", SIGN_IN),
-    row(700_082, Class::Interactive, "the sign-in has expired for lack of use", SIGN_IN),
-    row(70_043, Class::Interactive, "the tenant's sign-in frequency policy ended the sign-in", SIGN_IN),
-    row(50_173, Class::Interactive, "the sign-in was revoked", SIGN_IN),
-    row(50_126, Class::Interactive, "user name or password is wrong", SIGN_IN),
-    row(50_196, Class::Transient, "Entra ID saw too many equal requests", WAIT),
-    row(90_055, Class::Transient, "the tenant sends too many requests", WAIT),
-    row(90_033, Class::Transient, "Entra ID is temporarily unavailable", WAIT),
-    row(90_006, Class::Transient, "Entra ID is temporarily unavailable", WAIT),
-    row(90_012, Class::Transient, "the request to Entra ID timed out", WAIT),
-    row(90_024, Class::Transient, "Entra ID is temporarily unavailable", WAIT),
-    row(90_090, Class::Transient, "Entra ID is temporarily unavailable", WAIT),
-    row(50_033, Class::Transient, "Entra ID is temporarily unavailable", WAIT),
-    row(50_087, Class::Transient, "Entra ID is temporarily unavailable", WAIT),
+    row(
+        50_076,
+        Class::Interactive,
+        "a second factor is required",
+        SIGN_IN,
+    ),
+    row(
+        50_079,
+        Class::Interactive,
+        "a second factor must be set up",
+        SIGN_IN,
+    ),
+    row(
+        50_158,
+        Class::Interactive,
+        "an external check is required",
+        SIGN_IN,
+    ),
+    row(
+        70_000,
+        Class::Interactive,
+        "the sign-in is no longer valid",
+        SIGN_IN,
+    ),
+    row(
+        70_008,
+        Class::Interactive,
+        "the sign-in has expired",
+        SIGN_IN,
+    ),
+    row(
+        700_082,
+        Class::Interactive,
+        "the sign-in has expired for lack of use",
+        SIGN_IN,
+    ),
+    row(
+        70_043,
+        Class::Interactive,
+        "the tenant's sign-in frequency policy ended the sign-in",
+        SIGN_IN,
+    ),
+    row(
+        50_173,
+        Class::Interactive,
+        "the sign-in was revoked",
+        SIGN_IN,
+    ),
+    row(
+        50_126,
+        Class::Interactive,
+        "user name or password is wrong",
+        SIGN_IN,
+    ),
+    row(
+        50_196,
+        Class::Transient,
+        "Entra ID saw too many equal requests",
+        WAIT,
+    ),
+    row(
+        90_055,
+        Class::Transient,
+        "the tenant sends too many requests",
+        WAIT,
+    ),
+    row(
+        90_033,
+        Class::Transient,
+        "Entra ID is temporarily unavailable",
+        WAIT,
+    ),
+    row(
+        90_006,
+        Class::Transient,
+        "Entra ID is temporarily unavailable",
+        WAIT,
+    ),
+    row(
+        90_012,
+        Class::Transient,
+        "the request to Entra ID timed out",
+        WAIT,
+    ),
+    row(
+        90_024,
+        Class::Transient,
+        "Entra ID is temporarily unavailable",
+        WAIT,
+    ),
+    row(
+        90_090,
+        Class::Transient,
+        "Entra ID is temporarily unavailable",
+        WAIT,
+    ),
+    row(
+        50_033,
+        Class::Transient,
+        "Entra ID is temporarily unavailable",
+        WAIT,
+    ),
+    row(
+        50_087,
+        Class::Transient,
+        "Entra ID is temporarily unavailable",
+        WAIT,
+    ),
 ];
 
 #[cfg(test)]
@@ -154,7 +348,11 @@ mod tests {
     #[test]
     fn every_number_stands_once() {
         for (at, one) in ADVICE.iter().enumerate() {
-            assert!(ADVICE[at + 1..].iter().all(|other| other.code != one.code), "{}", one.code);
+            assert!(
+                ADVICE[at + 1..].iter().all(|other| other.code != one.code),
+                "{}",
+                one.code
+            );
         }
     }
 }

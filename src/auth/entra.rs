@@ -2,12 +2,12 @@
 //!
 //! Knows nothing of caching. Only this file sees the types of `oauth2`.
 
-use std::{borrow::Cow, time::Duration};
+use std::{borrow::Cow, pin::Pin, time::Duration};
 
 use http::{Response, StatusCode, header::RETRY_AFTER};
 use oauth2::{
-    AuthType, ClientSecret, RequestTokenError, Scope, TokenResponse as _, TokenUrl,
-    basic::BasicTokenType,
+    AsyncHttpClient, AuthType, ClientSecret, RequestTokenError, Scope, TokenResponse as _,
+    TokenUrl, basic::BasicTokenType,
 };
 use serde::Deserialize;
 
@@ -38,42 +38,68 @@ impl Entra {
     ///
     /// # Errors
     /// When the credential can't be read, Entra ID can't be reached or says no.
-    pub async fn fetch(&self, identity: &Identity, key: &TokenKey, refreshes: u32) -> Result<AccessToken, TokenError> {
-        let Kind::Application { client_id, credential, .. } = &identity.kind;
+    pub async fn fetch(
+        &self,
+        identity: &Identity,
+        key: &TokenKey,
+        refreshes: u32,
+    ) -> Result<AccessToken, TokenError> {
+        let Kind::Application {
+            client_id,
+            credential,
+            ..
+        } = &identity.kind;
         let Credential::Secret(source) = credential;
         let secret = source
             .read()
             .await
-            .map_err(|source| TokenError::Credential { identity: identity.name.to_string(), source })?;
+            .map_err(|source| TokenError::Credential {
+                identity: identity.name.to_string(),
+                source,
+            })?;
         let client = OAuth::new(oauth2::ClientId::new(client_id.as_str().to_owned()))
             .set_auth_type(AuthType::RequestBody)
             .set_client_secret(ClientSecret::new(secret.expose().to_owned()))
             .set_token_uri(self.token_url(identity, key)?);
-        let http = |request| self.call(request);
         let answer = client
             .exchange_client_credentials()
             .add_scope(Scope::new(key.audience.scope()))
-            .request_async(&http)
+            .request_async(self)
             .await
             .map_err(|error| token_error(identity, error))?;
-        to_token(&answer, refreshes).ok_or_else(|| unavailable(identity, "its answer holds no usable token"))
+        to_token(&answer, refreshes)
+            .ok_or_else(|| unavailable(identity, "its answer holds no usable token"))
     }
 
     fn token_url(&self, identity: &Identity, key: &TokenKey) -> Result<TokenUrl, TokenError> {
         TokenUrl::new(format!("{}/{}/oauth2/v2.0/token", self.login, key.tenant))
             .map_err(|_| unavailable(identity, "its token URL can't be formed"))
     }
+}
 
-    /// `oauth2` drops status and headers of a failure, so failures are told apart here, before it parses.
-    async fn call(&self, request: oauth2::HttpRequest) -> Result<oauth2::HttpResponse, CallError> {
-        let response = self.http.fetch(request, ANSWER_LIMIT).await?;
-        match response.status() {
-            StatusCode::OK if response.body().is_empty() => Err(CallError::Status("an empty answer".to_owned(), None)),
-            StatusCode::OK => Ok(response),
-            status => Err(refusal(&response).unwrap_or_else(|| {
-                CallError::Status(format!("status {status}"), throttle::retry_after(response.headers()))
-            })),
+impl<'c> AsyncHttpClient<'c> for Entra {
+    type Error = CallError;
+    type Future =
+        Pin<Box<dyn Future<Output = Result<oauth2::HttpResponse, CallError>> + Send + 'c>>;
+
+    fn call(&'c self, request: oauth2::HttpRequest) -> Self::Future {
+        Box::pin(async { told_apart(self.http.fetch(request, ANSWER_LIMIT).await?) })
+    }
+}
+
+/// `oauth2` drops status and headers of a failure, so failures are told apart before it parses.
+fn told_apart(response: Response<Vec<u8>>) -> Result<Response<Vec<u8>>, CallError> {
+    match response.status() {
+        StatusCode::OK if response.body().is_empty() => {
+            Err(CallError::Status("an empty answer".to_owned(), None))
         }
+        StatusCode::OK => Ok(response),
+        status => Err(refusal(&response).unwrap_or_else(|| {
+            CallError::Status(
+                format!("status {status}"),
+                throttle::retry_after(response.headers()),
+            )
+        })),
     }
 }
 
@@ -94,12 +120,17 @@ struct Extra {
 
 impl oauth2::ExtraTokenFields for Extra {}
 
+/// Why a call brought no token answer.
 #[derive(Debug, thiserror::Error)]
-enum CallError {
+#[non_exhaustive]
+pub enum CallError {
+    /// There was no answer.
     #[error("Entra ID can't be reached")]
     Http(#[from] crate::error::Error),
+    /// It was not a refusal, and says how long to wait.
     #[error("{0}")]
     Status(String, Option<Duration>),
+    /// It was a refusal.
     #[error("{0}")]
     Refused(Refusal),
 }
@@ -126,7 +157,10 @@ fn refusal(response: &Response<Vec<u8>>) -> Option<CallError> {
         trace_id: body.trace_id,
     };
     if refusal.class() == Class::Transient && response.headers().contains_key(RETRY_AFTER) {
-        return Some(CallError::Status(refusal.to_string(), throttle::retry_after(response.headers())));
+        return Some(CallError::Status(
+            refusal.to_string(),
+            throttle::retry_after(response.headers()),
+        ));
     }
     Some(CallError::Refused(refusal))
 }
@@ -136,11 +170,17 @@ fn token_error(
     error: RequestTokenError<CallError, oauth2::basic::BasicErrorResponse>,
 ) -> TokenError {
     match error {
-        RequestTokenError::Request(CallError::Refused(refusal)) => {
-            TokenError::Refused { identity: identity.name.to_string(), refusal }
-        }
+        RequestTokenError::Request(CallError::Refused(refusal)) => TokenError::Refused {
+            identity: identity.name.to_string(),
+            refusal,
+        },
         RequestTokenError::Request(CallError::Status(reason, retry_after)) => {
-            TokenError::Unavailable { identity: identity.name.to_string(), reason, retry_after, source: None }
+            TokenError::Unavailable {
+                identity: identity.name.to_string(),
+                reason,
+                retry_after,
+                source: None,
+            }
         }
         RequestTokenError::Request(CallError::Http(error)) => TokenError::Unavailable {
             identity: identity.name.to_string(),
@@ -149,7 +189,9 @@ fn token_error(
             source: Some(error.into()),
         },
         // The parse error's text would quote the answer, which may hold a token.
-        RequestTokenError::Parse(..) | RequestTokenError::ServerResponse(_) | RequestTokenError::Other(_) => {
+        RequestTokenError::Parse(..)
+        | RequestTokenError::ServerResponse(_)
+        | RequestTokenError::Other(_) => {
             unavailable(identity, "its answer is not a token response")
         }
     }

@@ -57,12 +57,19 @@ impl TokenError {
     #[must_use]
     pub fn hold_off(&self, failures: u32) -> Duration {
         match self {
-            Self::Unavailable { retry_after: Some(wait), .. } => (*wait).clamp(Duration::from_secs(1), LONGEST_HOLD_OFF),
-            Self::Refused { refusal, .. } if refusal.code == Some(LOOP_DETECTED) => Duration::from_secs(300),
-            Self::Refused { refusal, .. } if refusal.class() != Class::Transient => Duration::from_secs(60),
-            Self::Refused { .. } | Self::Unavailable { .. } => {
-                Duration::from_secs(5).saturating_mul(1 << failures.saturating_sub(1).min(5)).min(Duration::from_secs(60))
+            Self::Unavailable {
+                retry_after: Some(wait),
+                ..
+            } => (*wait).clamp(Duration::from_secs(1), LONGEST_HOLD_OFF),
+            Self::Refused { refusal, .. } if refusal.code == Some(LOOP_DETECTED) => {
+                Duration::from_secs(300)
             }
+            Self::Refused { refusal, .. } if refusal.class() != Class::Transient => {
+                Duration::from_secs(60)
+            }
+            Self::Refused { .. } | Self::Unavailable { .. } => Duration::from_secs(5)
+                .saturating_mul(1 << failures.saturating_sub(1).min(5))
+                .min(Duration::from_secs(60)),
             // Nothing was sent to Entra ID; the pause is for the machine that reads the secret.
             Self::Credential { .. } => Duration::from_secs(5),
         }
@@ -93,8 +100,12 @@ impl TokenError {
     pub fn next_step(&self) -> &'static str {
         match self {
             Self::Refused { refusal, .. } => refusal.next_step(),
-            Self::Unavailable { .. } => "check the network, the HTTP proxy and the status of Entra ID; the proxy tries again by itself",
-            Self::Credential { .. } => "make the secret readable; `defender-proxy check` tells whether it is",
+            Self::Unavailable { .. } => {
+                "check the network, the HTTP proxy and the status of Entra ID; the proxy tries again by itself"
+            }
+            Self::Credential { .. } => {
+                "make the secret readable; `defender-proxy check` tells whether it is"
+            }
         }
     }
 }
@@ -125,8 +136,12 @@ impl Refusal {
         match self.code.and_then(aadsts::advice) {
             Some(advice) => advice.next,
             None => match self.class() {
-                Class::Fatal => "look the number up in Microsoft's list of AADSTS error codes and mend the configuration",
-                Class::Interactive => "have the user or an administrator act; the sign-in log in the Entra portal says more",
+                Class::Fatal => {
+                    "look the number up in Microsoft's list of AADSTS error codes and mend the configuration"
+                }
+                Class::Interactive => {
+                    "have the user or an administrator act; the sign-in log in the Entra portal says more"
+                }
                 Class::Transient => "wait; the proxy tries again by itself",
             },
         }
@@ -136,7 +151,11 @@ impl Refusal {
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.code.and_then(aadsts::advice) {
-            Some(advice) => write!(f, "{} (AADSTS{}, {})", advice.cause, advice.code, self.error),
+            Some(advice) => write!(
+                f,
+                "{} (AADSTS{}, {})",
+                advice.cause, advice.code, self.error
+            ),
             None => match self.code {
                 Some(code) => write!(f, "AADSTS{code} ({})", self.error),
                 None => f.write_str(&self.error),
@@ -163,8 +182,16 @@ mod tests {
     }
 
     fn refused(error: &str, code: u32) -> TokenError {
-        let refusal = Refusal { error: error.to_owned(), code: Some(code), suberror: None, trace_id: None };
-        TokenError::Refused { identity: "soc".to_owned(), refusal }
+        let refusal = Refusal {
+            error: error.to_owned(),
+            code: Some(code),
+            suberror: None,
+            trace_id: None,
+        };
+        TokenError::Refused {
+            identity: "soc".to_owned(),
+            refusal,
+        }
     }
 
     #[test]
@@ -180,13 +207,20 @@ mod tests {
             (refused("invalid_grant", 50_196), 1, 300),
             (refused("temporarily_unavailable", 90_033), 1, 5),
         ] {
-            assert_eq!(error.hold_off(failures), Duration::from_secs(seconds), "{error}");
+            assert_eq!(
+                error.hold_off(failures),
+                Duration::from_secs(seconds),
+                "{error}"
+            );
         }
     }
 
     #[test]
     fn a_refusal_names_number_and_cause() {
         let text = refused("invalid_client", 7_000_215).to_string();
-        assert!(text.contains("AADSTS7000215") && text.contains("secret is wrong"), "{text}");
+        assert!(
+            text.contains("AADSTS7000215") && text.contains("secret is wrong"),
+            "{text}"
+        );
     }
 }

@@ -11,20 +11,24 @@ pub mod secret;
 pub mod token;
 
 use std::{
+    pin::Pin,
     sync::Arc,
     time::{Duration, Instant},
 };
 
-use moka::{future::Cache, ops::compute::{CompResult, Op}};
+use moka::{
+    future::Cache,
+    ops::compute::{CompResult, Op},
+};
 use tokio::runtime::Handle;
 
 pub use self::token::AccessToken;
-use crate::error::Chain;
 use self::{
     entra::Entra,
     error::TokenError,
     identity::{Audience, Identity, TenantId},
 };
+use crate::error::Chain;
 
 /// What a token is good for.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -57,8 +61,17 @@ impl Tokens {
     /// A cache over `entra` whose fetches run on `runtime`.
     #[must_use]
     pub fn new(entra: Entra, runtime: Handle) -> Self {
-        let entries = Cache::builder().max_capacity(CAPACITY).time_to_idle(IDLE).build();
-        Self { shared: Arc::new(Shared { entra, entries, runtime }) }
+        let entries = Cache::builder()
+            .max_capacity(CAPACITY)
+            .time_to_idle(IDLE)
+            .build();
+        Self {
+            shared: Arc::new(Shared {
+                entra,
+                entries,
+                runtime,
+            }),
+        }
     }
 
     /// The token for `key`: at once when there is a live one, else after one fetch that all who ask share.
@@ -67,7 +80,11 @@ impl Tokens {
     ///
     /// # Errors
     /// The failure of the fetch, or of the last one while its hold-off lasts.
-    pub async fn get(&self, identity: &Arc<Identity>, key: &TokenKey) -> Result<Arc<AccessToken>, Arc<TokenError>> {
+    pub async fn get(
+        &self,
+        identity: &Arc<Identity>,
+        key: &TokenKey,
+    ) -> Result<Arc<AccessToken>, Arc<TokenError>> {
         if let Some(entry) = self.shared.entries.get(key).await
             && let Some(known) = entry.known()
         {
@@ -89,7 +106,9 @@ impl Tokens {
         key: &TokenKey,
         rejected: &Arc<AccessToken>,
     ) -> Result<Option<Arc<AccessToken>>, Arc<TokenError>> {
-        let token = self.fetch(identity, key, Need::Unrejected(Arc::clone(rejected))).await?;
+        let token = self
+            .fetch(identity, key, Need::Unrejected(Arc::clone(rejected)))
+            .await?;
         Ok((!Arc::ptr_eq(&token, rejected)).then_some(token))
     }
 
@@ -124,28 +143,39 @@ enum Need {
 
 impl Shared {
     /// Replaces the entry by the outcome of a fetch, if `need` still asks for one.
-    async fn update(self: &Arc<Self>, identity: &Arc<Identity>, key: &TokenKey, need: &Need) -> Arc<Entry> {
+    async fn update(
+        self: &Arc<Self>,
+        identity: &Arc<Identity>,
+        key: &TokenKey,
+        need: &Need,
+    ) -> Arc<Entry> {
+        let compute = async |current: Option<moka::Entry<TokenKey, Arc<Entry>>>| {
+            let current = current.map(moka::Entry::into_value).unwrap_or_default();
+            if current.settles(need) {
+                return Op::Nop;
+            }
+            Op::Put(Arc::new(self.next(identity, key, (&current, need)).await))
+        };
         let result = self
             .entries
             .entry_by_ref(key)
-            .and_compute_with(async |current| {
-                let current = current.map(moka::Entry::into_value).unwrap_or_default();
-                if current.settles(need) {
-                    return Op::Nop;
-                }
-                Op::Put(Arc::new(self.next(identity, key, (&current, need)).await))
-            })
+            .and_compute_with(compute)
             .await;
         match result {
-            CompResult::Inserted(entry) | CompResult::ReplacedWith(entry) | CompResult::Unchanged(entry) => {
-                entry.into_value()
-            }
+            CompResult::Inserted(entry)
+            | CompResult::ReplacedWith(entry)
+            | CompResult::Unchanged(entry) => entry.into_value(),
             CompResult::Removed(_) | CompResult::StillNone(_) => Arc::default(),
         }
     }
 
     /// One fetch, and the entry that follows from it. A live token outlasts a failed renewal.
-    async fn next(self: &Arc<Self>, identity: &Arc<Identity>, key: &TokenKey, was: (&Entry, &Need)) -> Entry {
+    async fn next(
+        self: &Arc<Self>,
+        identity: &Arc<Identity>,
+        key: &TokenKey,
+        was: (&Entry, &Need),
+    ) -> Entry {
         let (current, need) = was;
         let refreshes = match need {
             Need::Unrejected(token) => token.refreshes().saturating_add(1),
@@ -156,39 +186,67 @@ impl Shared {
                 tracing::info!(identity = %key.identity, tenant = %key.tenant, audience = %key.audience,
                     life_s = token.life().as_secs(), "token fetched");
                 let token = Arc::new(token);
-                let renewal = Arc::clone(self).renew(Arc::clone(identity), key.clone(), Arc::clone(&token));
-                self.runtime.spawn(renewal);
-                Entry { token: Some(token), failure: None }
+                self.runtime
+                    .spawn(Arc::clone(self).renewal(identity, key, &token));
+                Entry {
+                    token: Some(token),
+                    failure: None,
+                }
             }
             Err(error) => {
                 let failure = Failure::new(error, current.failure.as_ref());
                 tracing::warn!(identity = %key.identity, tenant = %key.tenant, audience = %key.audience,
                     serves_on = current.live().is_some(), retry_in_s = failure.remaining().as_secs(),
                     error = %Chain(&*failure.error), next = failure.error.next_step(), "no token");
-                Entry { token: current.token.clone(), failure: Some(failure) }
+                Entry {
+                    token: current.token.clone(),
+                    failure: Some(failure),
+                }
             }
         }
+    }
+
+    /// Boxed, because a renewal leads to the next one.
+    fn renewal(
+        self: Arc<Self>,
+        identity: &Arc<Identity>,
+        key: &TokenKey,
+        token: &Arc<AccessToken>,
+    ) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        Box::pin(self.renew(Arc::clone(identity), key.clone(), Arc::clone(token)))
     }
 
     /// Waits for the token's time and replaces it while it still serves.
     ///
     /// A token that no request has used since it was fetched is left to end, until one does.
-    async fn renew(self: Arc<Self>, identity: Arc<Identity>, key: TokenKey, token: Arc<AccessToken>) {
+    async fn renew(
+        self: Arc<Self>,
+        identity: Arc<Identity>,
+        key: TokenKey,
+        token: Arc<AccessToken>,
+    ) {
         tokio::time::sleep(token.until_renewal()).await;
-        if tokio::time::timeout(token.until_end(), token.used()).await.is_err() {
+        if tokio::time::timeout(token.until_end(), token.used())
+            .await
+            .is_err()
+        {
             return;
         }
         let need = Need::Newer(Arc::clone(&token));
         while token.is_live() && self.holds(&key, &token).await {
             let entry = self.update(&identity, &key, &need).await;
-            let Some(failure) = entry.failure.as_ref() else { return };
+            let Some(failure) = entry.failure.as_ref() else {
+                return;
+            };
             tokio::time::sleep(failure.remaining().min(token.until_end())).await;
         }
     }
 
     async fn holds(&self, key: &TokenKey, token: &Arc<AccessToken>) -> bool {
         let entry = self.entries.get(key).await;
-        entry.and_then(|entry| entry.token.clone()).is_some_and(|held| Arc::ptr_eq(&held, token))
+        entry
+            .and_then(|entry| entry.token.clone())
+            .is_some_and(|held| Arc::ptr_eq(&held, token))
     }
 }
 
@@ -212,11 +270,17 @@ impl Entry {
 
     /// Is a fetch unnecessary, or too early?
     fn settles(&self, need: &Need) -> bool {
-        let is = |token: &Arc<AccessToken>| self.token.as_ref().is_some_and(|held| Arc::ptr_eq(held, token));
+        let is = |token: &Arc<AccessToken>| {
+            self.token
+                .as_ref()
+                .is_some_and(|held| Arc::ptr_eq(held, token))
+        };
         match need {
             Need::Any => self.live().is_some() || self.holds_off(),
             Need::Newer(token) => !is(token) || self.holds_off(),
-            Need::Unrejected(token) if is(token) => self.holds_off() || token.age() < rest(token.refreshes()),
+            Need::Unrejected(token) if is(token) => {
+                self.holds_off() || token.age() < rest(token.refreshes())
+            }
             Need::Unrejected(_) => self.live().is_some() || self.holds_off(),
         }
     }
@@ -240,8 +304,14 @@ struct Failure {
 
 impl Failure {
     fn new(error: TokenError, previous: Option<&Self>) -> Self {
-        let count = previous.map_or(0, |previous| previous.count).saturating_add(1);
-        Self { retry_at: Instant::now() + error.hold_off(count), error: Arc::new(error), count }
+        let count = previous
+            .map_or(0, |previous| previous.count)
+            .saturating_add(1);
+        Self {
+            retry_at: Instant::now() + error.hold_off(count),
+            error: Arc::new(error),
+            count,
+        }
     }
 
     fn holds(&self) -> bool {
@@ -257,7 +327,9 @@ impl Failure {
 fn rest(refreshes: u32) -> Duration {
     match refreshes {
         0 => Duration::ZERO,
-        n => Duration::from_secs(60).saturating_mul(1 << (n - 1).min(3)).min(Duration::from_secs(300)),
+        n => Duration::from_secs(60)
+            .saturating_mul(1 << (n - 1).min(3))
+            .min(Duration::from_secs(300)),
     }
 }
 

@@ -91,7 +91,11 @@ impl AccessToken {
 
     /// Waits until the token has been used since it was fetched.
     pub(super) async fn used(&self) {
-        if self.use_state.compare_exchange(UNUSED, WANTED, Ordering::AcqRel, Ordering::Acquire).is_ok() {
+        if self
+            .use_state
+            .compare_exchange(UNUSED, WANTED, Ordering::AcqRel, Ordering::Acquire)
+            .is_ok()
+        {
             self.wanted.notified().await;
         }
     }
@@ -151,8 +155,15 @@ mod tests {
             (3_600, Some(7_200), 3_270, 3_300),
         ] {
             for _ in 0..100 {
-                let at = renew_in(Duration::from_secs(life), refresh_in.map(Duration::from_secs)).as_secs_f64();
-                assert!((f64::from(earliest)..=f64::from(latest)).contains(&at), "{life}: {at}");
+                let at = renew_in(
+                    Duration::from_secs(life),
+                    refresh_in.map(Duration::from_secs),
+                )
+                .as_secs_f64();
+                assert!(
+                    (f64::from(earliest)..=f64::from(latest)).contains(&at),
+                    "{life}: {at}"
+                );
             }
         }
     }
@@ -172,7 +183,11 @@ mod tests {
     #[test]
     fn life_ends() {
         assert!(AccessToken::new("a", HOUR, None, 0).unwrap().is_live());
-        assert!(!AccessToken::new("a", Duration::ZERO, None, 0).unwrap().is_live());
+        assert!(
+            !AccessToken::new("a", Duration::ZERO, None, 0)
+                .unwrap()
+                .is_live()
+        );
     }
 
     #[tokio::test]

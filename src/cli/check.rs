@@ -38,7 +38,12 @@ impl Check {
             Source::File(path) => writeln!(out, "configuration: {} is valid", path.display())?,
             Source::Environment => writeln!(out, "configuration: the AZURE_* variables are valid")?,
         }
-        writeln!(out, "cloud: {}, login {}", config.cloud.name(), config.cloud.login())?;
+        writeln!(
+            out,
+            "cloud: {}, login {}",
+            config.cloud.name(),
+            config.cloud.login()
+        )?;
         let transport = Transport::new(&config.upstream)?;
         config.listen.tls.as_ref().map(tls::acceptor).transpose()?;
         let mut failed = local(&config, &mut out).await?;
@@ -56,16 +61,27 @@ impl Check {
                 }
             }
         }
-        Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+        Ok(if failed {
+            ExitCode::FAILURE
+        } else {
+            ExitCode::SUCCESS
+        })
     }
 }
 
 /// What can be checked without the network: that the secrets are there.
 async fn local(config: &Config, out: &mut impl Write) -> anyhow::Result<bool> {
     let mut failed = false;
-    let keys = config.listen.client_key.iter().map(|source| ("listen.client_key".to_owned(), source));
+    let keys = config
+        .listen
+        .client_key
+        .iter()
+        .map(|source| ("listen.client_key".to_owned(), source));
     let credentials = config.identities.iter().map(|identity| {
-        let Kind::Application { credential: Credential::Secret(source), .. } = &identity.kind;
+        let Kind::Application {
+            credential: Credential::Secret(source),
+            ..
+        } = &identity.kind;
         (format!("identity {}, secret", identity.name), source)
     });
     for (label, source) in keys.chain(credentials) {
@@ -82,7 +98,10 @@ async fn local(config: &Config, out: &mut impl Write) -> anyhow::Result<bool> {
 
 /// The APIs that the routes of an identity lead to.
 fn audiences(config: &Config, identity: &Arc<Identity>) -> BTreeSet<(String, Audience)> {
-    let own = config.routes.iter().filter(|route| route.identity.name == identity.name);
+    let own = config
+        .routes
+        .iter()
+        .filter(|route| route.identity.name == identity.name);
     own.flat_map(|route| match &route.target {
         RouteTarget::Defender => [
             ("Defender XDR", Family::Xdr),
@@ -108,5 +127,9 @@ fn describe(token: &AccessToken) -> anyhow::Result<String> {
     } else {
         permissions.join(", ")
     };
-    Ok(format!("  tenant {}, app {}, lives {minutes} min\n  permissions: {reach}", claim("tid"), claim("appid")))
+    Ok(format!(
+        "  tenant {}, app {}, lives {minutes} min\n  permissions: {reach}",
+        claim("tid"),
+        claim("appid")
+    ))
 }

@@ -23,7 +23,10 @@ impl Claims {
     pub(super) fn permissions(&self) -> Vec<&str> {
         let roles = self.0.get("roles").and_then(Value::as_array);
         let roles = roles.into_iter().flatten().filter_map(Value::as_str);
-        let scopes = self.text("scp").unwrap_or_default().split_ascii_whitespace();
+        let scopes = self
+            .text("scp")
+            .unwrap_or_default()
+            .split_ascii_whitespace();
         roles.chain(scopes).collect()
     }
 
@@ -39,7 +42,10 @@ mod tests {
     #[test]
     fn decodes_roles_and_scopes() {
         let token = |payload: &str| format!("e30.{}.sig", URL_SAFE_NO_PAD.encode(payload));
-        let app = Claims::decode(&token(r#"{"tid":"t","roles":["Alert.Read.All","Machine.Read.All"]}"#)).unwrap();
+        let app = Claims::decode(&token(
+            r#"{"tid":"t","roles":["Alert.Read.All","Machine.Read.All"]}"#,
+        ))
+        .unwrap();
         assert_eq!(app.permissions(), ["Alert.Read.All", "Machine.Read.All"]);
         assert_eq!(app.text("tid"), Some("t"));
         let user = Claims::decode(&token(r#"{"scp":"Alert.Read Machine.Read"}"#)).unwrap();

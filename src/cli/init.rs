@@ -28,9 +28,15 @@ impl Init {
         let shown = self.file.display();
         let mut options = OpenOptions::new();
         options.write(true);
-        if self.force { options.create(true).truncate(true) } else { options.create_new(true) };
+        if self.force {
+            options.create(true).truncate(true)
+        } else {
+            options.create_new(true)
+        };
         match options.open(&self.file) {
-            Ok(mut file) => file.write_all(SAMPLE.as_bytes()).with_context(|| format!("can't write {shown}"))?,
+            Ok(mut file) => file
+                .write_all(SAMPLE.as_bytes())
+                .with_context(|| format!("can't write {shown}"))?,
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
                 bail!("{shown} exists already; nothing was written (--force replaces it)")
             }

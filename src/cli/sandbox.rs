@@ -1,6 +1,6 @@
+use super::ListenArgs;
 use clap::Args;
 use std::process::ExitCode;
-use super::ListenArgs;
 
 /// `sandbox`: the stand-ins, with the proxy in front.
 #[derive(Debug, Args)]

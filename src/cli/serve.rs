@@ -25,18 +25,18 @@ impl Serve {
     pub(super) async fn run(self) -> anyhow::Result<ExitCode> {
         let mut config = self.config.load()?;
         if let Some(address) = self.listen.listen {
-            config = config.with_listen(address)?;
+            config.listen = config.listen.with_address(address)?;
         }
         match &config.source {
             Source::File(path) => tracing::info!(config = %path.display(), "starting"),
             Source::Environment => tracing::info!(config = "AZURE_* variables", "starting"),
         }
-        serve(&config).await
+        until_stopped(&config).await
     }
 }
 
 /// Serves until the first signal and then until what is in flight has ended, or until the second signal.
-async fn serve(config: &Config) -> anyhow::Result<ExitCode> {
+pub(super) async fn until_stopped(config: &Config) -> anyhow::Result<ExitCode> {
     let mut stop = Stop::catch()?;
     let bound = Bound::new(config, Limits::default()).await?;
     announce(bound.url())?;
@@ -64,5 +64,3 @@ pub(super) fn announce(url: &str) -> io::Result<()> {
     writeln!(out, "listening on {url}")?;
     out.flush()
 }
-
-pub(super) use serve as until_stopped;

@@ -65,7 +65,11 @@ impl Token {
         match Claims::decode(text) {
             _ if self.raw => writeln!(out, "{text}")?,
             Some(claims) => writeln!(out, "{}", claims.json())?,
-            None => writeln!(out, "the token is opaque; it lives for {} s", token.life().as_secs())?,
+            None => writeln!(
+                out,
+                "the token is opaque; it lives for {} s",
+                token.life().as_secs()
+            )?,
         }
         Ok(ExitCode::SUCCESS)
     }
@@ -79,27 +83,41 @@ pub(super) async fn fetch(
 ) -> anyhow::Result<Arc<AccessToken>> {
     let (identity, audience) = wanted;
     let Kind::Application { tenant, .. } = &identity.kind;
-    let key = TokenKey { identity: Arc::clone(&identity.name), tenant: tenant.clone(), audience };
+    let key = TokenKey {
+        identity: Arc::clone(&identity.name),
+        tenant: tenant.clone(),
+        audience,
+    };
     let tokens = serve::tokens(config, transport);
-    tokens.get(identity, &key).await.map_err(|error| {
-        anyhow::anyhow!("{}\n  to do: {}", Chain(&*error), error.next_step())
-    })
+    tokens
+        .get(identity, &key)
+        .await
+        .map_err(|error| anyhow::anyhow!("{}\n  to do: {}", Chain(&*error), error.next_step()))
 }
 
 /// The token's own text.
 pub(super) fn text(token: &AccessToken) -> anyhow::Result<&str> {
     let value = token.header().to_str().context("the token is not text")?;
-    value.strip_prefix("Bearer ").context("the token is no bearer token")
+    value
+        .strip_prefix("Bearer ")
+        .context("the token is no bearer token")
 }
 
 fn pick(config: &Config, name: Option<&str>) -> anyhow::Result<Arc<Identity>> {
     let found = match name {
-        Some(name) => config.identities.iter().find(|identity| &*identity.name == name),
+        Some(name) => config
+            .identities
+            .iter()
+            .find(|identity| &*identity.name == name),
         None if config.identities.len() == 1 => config.identities.first(),
         None => None,
     };
     let Some(identity) = found else {
-        let names: Vec<&str> = config.identities.iter().map(|identity| &*identity.name).collect();
+        let names: Vec<&str> = config
+            .identities
+            .iter()
+            .map(|identity| &*identity.name)
+            .collect();
         bail!("say which identity with --identity: {}", names.join(", "));
     };
     Ok(Arc::clone(identity))

@@ -53,7 +53,11 @@ impl Acceptor {
             .adaptive_window(true)
             .max_header_list_size(MAX_HEADERS)
             .max_concurrent_streams(MAX_STREAMS);
-        Self { http, tls, limits: Arc::new(limits) }
+        Self {
+            http,
+            tls,
+            limits: Arc::new(limits),
+        }
     }
 
     /// The bounds.
@@ -79,14 +83,20 @@ impl Acceptor {
         }
     }
 
-    async fn serve_stream<S>(&self, stream: S, proxy: Proxy, watcher: Watcher) -> Result<(), crate::body::BoxError>
+    async fn serve_stream<S>(
+        &self,
+        stream: S,
+        proxy: Proxy,
+        watcher: Watcher,
+    ) -> Result<(), crate::body::BoxError>
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         match &self.tls {
             None => self.serve_http(stream, proxy, watcher).await,
             Some(tls) => {
-                let stream = tokio::time::timeout(self.limits.first_request, tls.accept(stream)).await??;
+                let stream =
+                    tokio::time::timeout(self.limits.first_request, tls.accept(stream)).await??;
                 self.serve_http(stream, proxy, watcher).await
             }
         }
@@ -94,7 +104,12 @@ impl Acceptor {
 
     /// The first-request deadline stands around the whole connection, because hyper's own doesn't cover a client that sends
     /// nothing, or half an HTTP/2 preface.
-    async fn serve_http<S>(&self, stream: S, proxy: Proxy, watcher: Watcher) -> Result<(), crate::body::BoxError>
+    async fn serve_http<S>(
+        &self,
+        stream: S,
+        proxy: Proxy,
+        watcher: Watcher,
+    ) -> Result<(), crate::body::BoxError>
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
@@ -105,7 +120,10 @@ impl Acceptor {
             let proxy = proxy.clone();
             async move { Ok::<_, Infallible>(proxy.handle(request).await) }
         });
-        let connection = self.http.serve_connection(TokioIo::new(stream), service).into_owned();
+        let connection = self
+            .http
+            .serve_connection(TokioIo::new(stream), service)
+            .into_owned();
         let mut connection = std::pin::pin!(watcher.watch(connection));
         tokio::select! {
             ended = &mut connection => return ended,

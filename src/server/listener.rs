@@ -26,14 +26,19 @@ impl Listener {
             ListenAddress::Tcp(address) => TcpListener::bind(address).await.map(Self::Tcp),
             ListenAddress::Unix(path) => bind_unix(path.clone()).await,
         };
-        result.map_err(|source| BindError { address: shown(address), source })
+        result.map_err(|source| BindError {
+            address: shown(address),
+            source,
+        })
     }
 
     /// Where clients reach it: `127.0.0.1:8080`, or `unix:/path`.
     #[must_use]
     pub fn local(&self) -> String {
         match self {
-            Self::Tcp(listener) => listener.local_addr().map_or_else(|_| "?".to_owned(), |address| address.to_string()),
+            Self::Tcp(listener) => listener
+                .local_addr()
+                .map_or_else(|_| "?".to_owned(), |address| address.to_string()),
             #[cfg(unix)]
             Self::Unix(_, path) => format!("unix:{}", path.display()),
         }
@@ -117,5 +122,8 @@ async fn bind_unix(path: PathBuf) -> io::Result<Listener> {
 
 #[cfg(not(unix))]
 async fn bind_unix(_: PathBuf) -> io::Result<Listener> {
-    Err(io::Error::new(io::ErrorKind::Unsupported, "this system has no unix sockets"))
+    Err(io::Error::new(
+        io::ErrorKind::Unsupported,
+        "this system has no unix sockets",
+    ))
 }

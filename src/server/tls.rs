@@ -15,11 +15,15 @@ use crate::config::TlsFiles;
 /// # Errors
 /// When a file can't be read, or the two don't fit each other.
 pub fn acceptor(files: &TlsFiles) -> Result<TlsAcceptor, TlsError> {
-    let unreadable = |path: &PathBuf, source| TlsError::Unreadable { path: path.clone(), source };
+    let unreadable = |path: &PathBuf, source| TlsError::Unreadable {
+        path: path.clone(),
+        source,
+    };
     let chain = CertificateDer::pem_file_iter(&files.cert)
         .and_then(Iterator::collect::<Result<Vec<_>, _>>)
         .map_err(|source| unreadable(&files.cert, source))?;
-    let key = PrivateKeyDer::from_pem_file(&files.key).map_err(|source| unreadable(&files.key, source))?;
+    let key = PrivateKeyDer::from_pem_file(&files.key)
+        .map_err(|source| unreadable(&files.key, source))?;
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let mut config = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()

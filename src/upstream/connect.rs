@@ -30,8 +30,13 @@ pub fn matcher(proxy: Option<&Uri>) -> Matcher {
     match proxy {
         None => Matcher::from_env(),
         Some(proxy) => {
-            let no = ["NO_PROXY", "no_proxy"].iter().find_map(|name| std::env::var(name).ok());
-            Matcher::builder().all(proxy.to_string()).no(no.unwrap_or_default()).build()
+            let no = ["NO_PROXY", "no_proxy"]
+                .iter()
+                .find_map(|name| std::env::var(name).ok());
+            Matcher::builder()
+                .all(proxy.to_string())
+                .no(no.unwrap_or_default())
+                .build()
         }
     }
 }
@@ -51,7 +56,10 @@ impl Connector {
         direct.enforce_http(false);
         direct.set_nodelay(true);
         direct.set_keepalive(Some(Duration::from_secs(60)));
-        let tcp = Tcp { direct, proxies: Arc::new(proxies) };
+        let tcp = Tcp {
+            direct,
+            proxies: Arc::new(proxies),
+        };
         let https = HttpsConnectorBuilder::new()
             .with_tls_config(tls)
             .https_or_http()
@@ -73,14 +81,18 @@ impl Service<Uri> for Connector {
     fn call(&mut self, target: Uri) -> Self::Future {
         let (connecting, timeout) = (self.https.call(target), self.timeout);
         Box::pin(async move {
-            tokio::time::timeout(timeout, connecting).await.unwrap_or_else(|_| Err(ConnectTimeout.into()))
+            tokio::time::timeout(timeout, connecting)
+                .await
+                .unwrap_or_else(|_| Err(ConnectTimeout.into()))
         })
     }
 }
 
 impl fmt::Debug for Connector {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Connector").field("timeout", &self.timeout).finish_non_exhaustive()
+        f.debug_struct("Connector")
+            .field("timeout", &self.timeout)
+            .finish_non_exhaustive()
     }
 }
 
@@ -115,7 +127,9 @@ impl Service<Uri> for Tcp {
             return Box::pin(async { Ok(connecting.await?) });
         };
         if proxy.uri().scheme_str() != Some("http") {
-            return Box::pin(async { Err("the HTTP proxy must be given as an http:// URL".into()) });
+            return Box::pin(async {
+                Err("the HTTP proxy must be given as an http:// URL".into())
+            });
         }
         let mut tunnel = Tunnel::new(proxy.uri().clone(), self.direct.clone());
         if let Some(auth) = proxy.basic_auth() {

@@ -34,14 +34,24 @@ pub fn client_config(ca: Option<&Path>) -> Result<ClientConfig, RootsError> {
 }
 
 fn add(roots: &mut RootCertStore, path: &Path) -> Result<(), RootsError> {
-    let unreadable = |source| RootsError::Unreadable { path: path.to_owned(), source };
+    let unreadable = |source| RootsError::Unreadable {
+        path: path.to_owned(),
+        source,
+    };
     let before = roots.len();
     for certificate in CertificateDer::pem_file_iter(path).map_err(unreadable)? {
         let certificate = certificate.map_err(unreadable)?;
-        roots.add(certificate).map_err(|source| RootsError::Unusable { path: path.to_owned(), source })?;
+        roots
+            .add(certificate)
+            .map_err(|source| RootsError::Unusable {
+                path: path.to_owned(),
+                source,
+            })?;
     }
     if roots.len() == before {
-        return Err(RootsError::Empty { path: path.to_owned() });
+        return Err(RootsError::Empty {
+            path: path.to_owned(),
+        });
     }
     Ok(())
 }
@@ -73,7 +83,9 @@ pub enum RootsError {
         path: PathBuf,
     },
     /// Neither the system nor the configuration has a root.
-    #[error("no trusted root certificates: install the system's package (ca-certificates), or set upstream.ca")]
+    #[error(
+        "no trusted root certificates: install the system's package (ca-certificates), or set upstream.ca"
+    )]
     NoRoots,
     /// The crypto provider lacks TLS 1.2 and 1.3.
     #[error("no TLS version is usable")]

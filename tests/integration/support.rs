@@ -39,11 +39,18 @@ pub(crate) struct Upstreams {
 
 impl Upstreams {
     pub(crate) async fn start() -> Self {
-        let sandbox = Sandbox::start(Options::default()).await.expect("the sandbox starts");
+        let sandbox = Sandbox::start(Options::default())
+            .await
+            .expect("the sandbox starts");
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join("ca.pem"), sandbox.ca_pem()).unwrap();
-        let control = Client::builder(TokioExecutor::new()).build(connector(&dir.path().join("ca.pem")));
-        Self { sandbox, dir, control }
+        let control =
+            Client::builder(TokioExecutor::new()).build(connector(&dir.path().join("ca.pem")));
+        Self {
+            sandbox,
+            dir,
+            control,
+        }
     }
 
     /// A complete proxy.toml that leads here; tests append routes or replace parts of it.
@@ -54,13 +61,29 @@ impl Upstreams {
     }
 
     pub(crate) async fn control(&self, method: Method, path: &str, body: Value) -> Value {
-        let body = if body.is_null() { Full::default() } else { Full::from(body.to_string()) };
+        let body = if body.is_null() {
+            Full::default()
+        } else {
+            Full::from(body.to_string())
+        };
         let uri = format!("{}{path}", self.sandbox.defender());
-        let request = Request::builder().method(method).uri(uri).body(body).unwrap();
-        let response = self.control.request(request).await.expect("the control path answers");
+        let request = Request::builder()
+            .method(method)
+            .uri(uri)
+            .body(body)
+            .unwrap();
+        let response = self
+            .control
+            .request(request)
+            .await
+            .expect("the control path answers");
         let status = response.status();
         let bytes = response.into_body().collect().await.unwrap().to_bytes();
-        assert!(status.is_success(), "{path}: {status} {}", String::from_utf8_lossy(&bytes));
+        assert!(
+            status.is_success(),
+            "{path}: {status} {}",
+            String::from_utf8_lossy(&bytes)
+        );
         serde_json::from_slice(&bytes).unwrap_or(Value::Null)
     }
 
@@ -73,35 +96,48 @@ impl Upstreams {
     }
 
     pub(crate) async fn stats(&self) -> Value {
-        self.control(Method::GET, "/_sandbox/stats", Value::Null).await
+        self.control(Method::GET, "/_sandbox/stats", Value::Null)
+            .await
     }
 
     pub(crate) async fn token_requests(&self) -> u64 {
-        self.stats().await["token_requests"]["total"].as_u64().expect("a count")
+        self.stats().await["token_requests"]["total"]
+            .as_u64()
+            .expect("a count")
     }
 
     pub(crate) async fn api_calls(&self) -> u64 {
-        self.stats().await["api_calls"]["total"].as_u64().expect("a count")
+        self.stats().await["api_calls"]["total"]
+            .as_u64()
+            .expect("a count")
     }
 
     /// Waits until a counter has reached a number: `token_requests=2`, `api_calls=5`, `aborted=1`, `held=name`.
     pub(crate) async fn wait(&self, what: &str) {
-        self.control(Method::GET, &format!("/_sandbox/wait?{what}"), Value::Null).await;
+        self.control(Method::GET, &format!("/_sandbox/wait?{what}"), Value::Null)
+            .await;
     }
 
     pub(crate) async fn release(&self, name: &str) {
-        self.control(Method::POST, "/_sandbox/release", json!({ "name": name })).await;
+        self.control(Method::POST, "/_sandbox/release", json!({ "name": name }))
+            .await;
     }
 
     /// The requests that reached the stand-ins.
     pub(crate) async fn requests(&self) -> Vec<Value> {
-        let log = self.control(Method::GET, "/_sandbox/requests", Value::Null).await;
+        let log = self
+            .control(Method::GET, "/_sandbox/requests", Value::Null)
+            .await;
         log["requests"].as_array().expect("a list").clone()
     }
 
     /// The requests that reached the API stand-ins.
     pub(crate) async fn api_requests(&self) -> Vec<Value> {
-        self.requests().await.into_iter().filter(|request| request["listener"] != "entra").collect()
+        self.requests()
+            .await
+            .into_iter()
+            .filter(|request| request["listener"] != "entra")
+            .collect()
     }
 }
 
@@ -121,29 +157,51 @@ impl Proxy {
     }
 
     pub(crate) fn start_with(upstreams: &Upstreams, config: &str, args: &[&str]) -> Self {
-        let file = tempfile::Builder::new().suffix(".toml").tempfile_in(upstreams.dir.path()).unwrap();
+        let file = tempfile::Builder::new()
+            .suffix(".toml")
+            .tempfile_in(upstreams.dir.path())
+            .unwrap();
         let (_, path) = file.keep().unwrap();
         fs::write(&path, config).unwrap();
         let mut command = program();
-        command.args(["serve", "--listen", "127.0.0.1:0", "--config"]).arg(&path).args(args);
-        command.env("SANDBOX_CLIENT_SECRET", &upstreams.sandbox.options().client_secret);
+        command
+            .args(["serve", "--listen", "127.0.0.1:0", "--config"])
+            .arg(&path)
+            .args(args);
+        command.env(
+            "SANDBOX_CLIENT_SECRET",
+            &upstreams.sandbox.options().client_secret,
+        );
         Self::spawn(command, path.with_extension("log"))
     }
 
     /// Runs a command that ends in a ready line on standard output; its log goes to `log`.
     pub(crate) fn spawn(mut command: Command, log: PathBuf) -> Self {
-        command.stdout(Stdio::piped()).stderr(fs::File::create(&log).unwrap());
+        command
+            .stdout(Stdio::piped())
+            .stderr(fs::File::create(&log).unwrap());
         let mut child = command.spawn().expect("the program starts");
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let url = lines.by_ref().map_while(Result::ok).find_map(|line| line.strip_prefix("listening on ").map(str::to_owned));
+        let url = lines
+            .by_ref()
+            .map_while(Result::ok)
+            .find_map(|line| line.strip_prefix("listening on ").map(str::to_owned));
         let Some(url) = url else {
             let status = child.wait().unwrap();
-            panic!("no ready line, {status}: {}", fs::read_to_string(&log).unwrap_or_default());
+            panic!(
+                "no ready line, {status}: {}",
+                fs::read_to_string(&log).unwrap_or_default()
+            );
         };
         // Whatever it prints later must find a reader.
         std::thread::spawn(move || lines.for_each(drop));
         let client = Client::builder(TokioExecutor::new()).build_http();
-        Self { child, url, log, client }
+        Self {
+            child,
+            url,
+            log,
+            client,
+        }
     }
 
     pub(crate) fn address(&self) -> &str {
@@ -159,25 +217,47 @@ impl Proxy {
     }
 
     pub(crate) fn request(&self, method: Method, target: &str) -> http::request::Builder {
-        Request::builder().method(method).uri(format!("{}{target}", self.url))
+        Request::builder()
+            .method(method)
+            .uri(format!("{}{target}", self.url))
     }
 
     pub(crate) async fn send(&self, request: Request<Full<Bytes>>) -> Response<Incoming> {
-        tokio::time::timeout(PATIENCE, self.client.request(request)).await.expect("no hang").expect("an answer")
+        tokio::time::timeout(PATIENCE, self.client.request(request))
+            .await
+            .expect("no hang")
+            .expect("an answer")
     }
 
     pub(crate) async fn get(&self, target: &str) -> Answer {
-        self.exchange(self.request(Method::GET, target).body(Full::default()).unwrap()).await
+        self.exchange(
+            self.request(Method::GET, target)
+                .body(Full::default())
+                .unwrap(),
+        )
+        .await
     }
 
     pub(crate) async fn post(&self, target: &str, body: impl Into<Bytes>) -> Answer {
-        self.exchange(self.request(Method::POST, target).body(Full::new(body.into())).unwrap()).await
+        self.exchange(
+            self.request(Method::POST, target)
+                .body(Full::new(body.into()))
+                .unwrap(),
+        )
+        .await
     }
 
     pub(crate) async fn exchange(&self, request: Request<Full<Bytes>>) -> Answer {
         let (head, body) = self.send(request).await.into_parts();
-        let body = tokio::time::timeout(PATIENCE, body.collect()).await.expect("no hang").expect("a whole body");
-        Answer { status: head.status, headers: head.headers, body: body.to_bytes() }
+        let body = tokio::time::timeout(PATIENCE, body.collect())
+            .await
+            .expect("no hang")
+            .expect("a whole body");
+        Answer {
+            status: head.status,
+            headers: head.headers,
+            body: body.to_bytes(),
+        }
     }
 
     /// A raw connection.
@@ -191,20 +271,27 @@ impl Proxy {
         stream.write_all(bytes.as_ref()).await.unwrap();
         let mut answer = Vec::new();
         // A reset after the answer is an end as well.
-        let _ = tokio::time::timeout(PATIENCE, stream.read_to_end(&mut answer)).await.expect("no hang");
+        let _ = tokio::time::timeout(PATIENCE, stream.read_to_end(&mut answer))
+            .await
+            .expect("no hang");
         String::from_utf8_lossy(&answer).into_owned()
     }
 
     /// Sends a signal by name, such as `TERM`.
     pub(crate) fn signal(&self, name: &str) {
-        let status = Command::new("kill").args([&format!("-{name}"), &self.pid().to_string()]).status().unwrap();
+        let status = Command::new("kill")
+            .args([&format!("-{name}"), &self.pid().to_string()])
+            .status()
+            .unwrap();
         assert!(status.success());
     }
 
     /// Waits for the program's end, without blocking the sandbox that runs in this process.
     pub(crate) async fn exit_code(mut self) -> Option<i32> {
         let mut child = std::mem::replace(&mut self.child, Command::new("true").spawn().unwrap());
-        tokio::task::spawn_blocking(move || child.wait().unwrap().code()).await.unwrap()
+        tokio::task::spawn_blocking(move || child.wait().unwrap().code())
+            .await
+            .unwrap()
     }
 
     /// Resident memory in KiB.
@@ -233,7 +320,10 @@ impl Drop for Proxy {
         let _ = self.child.kill();
         let _ = self.child.wait();
         if std::thread::panicking() {
-            eprintln!("--- the proxy's log\n{}", fs::read_to_string(&self.log).unwrap_or_default());
+            eprintln!(
+                "--- the proxy's log\n{}",
+                fs::read_to_string(&self.log).unwrap_or_default()
+            );
         }
     }
 }
@@ -248,7 +338,8 @@ pub(crate) struct Answer {
 
 impl Answer {
     pub(crate) fn json(&self) -> Value {
-        serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error}: {}", self.text()))
+        serde_json::from_slice(&self.body)
+            .unwrap_or_else(|error| panic!("{error}: {}", self.text()))
     }
 
     pub(crate) fn text(&self) -> String {
@@ -256,7 +347,9 @@ impl Answer {
     }
 
     pub(crate) fn header(&self, name: &str) -> &str {
-        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
+        self.headers
+            .get(name)
+            .map_or("", |value| value.to_str().unwrap())
     }
 
     /// Is it the proxy's own, with this `Proxy-Status` error?
@@ -277,7 +370,11 @@ pub(crate) async fn start() -> (Upstreams, Proxy) {
 pub(crate) fn program() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_defender-proxy"));
     for (name, _) in std::env::vars() {
-        if name.starts_with("AZURE_") || name.to_lowercase().ends_with("_proxy") || name.starts_with("DEFENDER_PROXY") || name == "RUST_LOG" {
+        if name.starts_with("AZURE_")
+            || name.to_lowercase().ends_with("_proxy")
+            || name.starts_with("DEFENDER_PROXY")
+            || name == "RUST_LOG"
+        {
             command.env_remove(name);
         }
     }
@@ -287,11 +384,19 @@ pub(crate) fn program() -> Command {
 fn connector(ca: &std::path::Path) -> hyper_rustls::HttpsConnector<HttpConnector> {
     use rustls::pki_types::{CertificateDer, pem::PemObject};
     let mut roots = rustls::RootCertStore::empty();
-    roots.add(CertificateDer::from_pem_file(ca).unwrap()).unwrap();
-    let config = rustls::ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    hyper_rustls::HttpsConnectorBuilder::new().with_tls_config(config).https_only().enable_all_versions().build()
+    roots
+        .add(CertificateDer::from_pem_file(ca).unwrap())
+        .unwrap();
+    let config = rustls::ClientConfig::builder_with_provider(Arc::new(
+        rustls::crypto::ring::default_provider(),
+    ))
+    .with_safe_default_protocol_versions()
+    .unwrap()
+    .with_root_certificates(roots)
+    .with_no_client_auth();
+    hyper_rustls::HttpsConnectorBuilder::new()
+        .with_tls_config(config)
+        .https_only()
+        .enable_all_versions()
+        .build()
 }
