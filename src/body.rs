@@ -90,7 +90,7 @@ impl Body for Outgoing {
             Self::Empty(_) => SizeHint::with_exact(0),
             Self::Full(body) => body.size_hint(),
             Self::Streamed { body, .. } => body.size_hint(),
-            Self::Replayable(replay) => replay.size.clone(),
+            Self::Replayable(replay) => replay.size,
         }
     }
 }
@@ -166,7 +166,7 @@ impl Replay {
     pub fn again(&self) -> ReplayHandle {
         ReplayHandle {
             kept: Arc::clone(&self.kept),
-            size: self.size.clone(),
+            size: self.size,
             progress: self.progress.clone(),
         }
     }

@@ -72,7 +72,7 @@ enum Command {
 /// Where the configuration comes from.
 #[derive(Debug, Args)]
 struct ConfigArgs {
-    /// Configuration file [default: $DEFENDER_PROXY_CONFIG, ./proxy.toml, the user's configuration directory, or AZURE_* variables]
+    /// Configuration file [default: $`DEFENDER_PROXY_CONFIG`, ./proxy.toml, the user's configuration directory, or AZURE_* variables]
     #[arg(long, short, value_name = "FILE")]
     config: Option<PathBuf>,
 }
@@ -86,7 +86,7 @@ impl ConfigArgs {
 /// Where the proxy listens.
 #[derive(Debug, Args)]
 struct ListenArgs {
-    /// Address to listen on, such as 127.0.0.1:8080, localhost:0 or unix:/run/user/1000/defender-proxy.sock
+    /// Address to listen on, such as 127.0.0.1:8080, localhost:0 or <unix:/run/user/1000/defender-proxy.sock>
     #[arg(long, value_name = "ADDR")]
     listen: Option<ListenAddress>,
 }

@@ -177,10 +177,10 @@ impl Error {
     }
 
     fn retry_after(&self) -> Option<Duration> {
-        match self {
-            Self::Token(error) if error.class() == Class::Transient => Some(error.hold_off(1)),
-            _ => None,
-        }
+        let Self::Token(error) = self else {
+            return None;
+        };
+        (error.class() == Class::Transient).then(|| error.hold_off(1))
     }
 
     /// The response that tells the client; `T` is made of its bytes.
@@ -212,21 +212,13 @@ impl Error {
         if let Some(wait) = self.retry_after() {
             headers.insert(RETRY_AFTER, wait.as_secs().into());
         }
-        match self {
-            Self::MethodNotAllowed { allow, .. } => {
-                headers.extend(
-                    HeaderValue::try_from(allow.as_str())
-                        .ok()
-                        .map(|value| (ALLOW, value)),
-                );
-            }
-            Self::KeyRequired => {
-                headers.insert(
-                    WWW_AUTHENTICATE,
-                    HeaderValue::from_static("Basic realm=\"defender-proxy\""),
-                );
-            }
-            _ => {}
+        if let Self::MethodNotAllowed { allow, .. } = self {
+            let allow = HeaderValue::try_from(allow.as_str()).ok();
+            headers.extend(allow.map(|value| (ALLOW, value)));
+        }
+        if let Self::KeyRequired = self {
+            let challenge = HeaderValue::from_static("Basic realm=\"defender-proxy\"");
+            headers.insert(WWW_AUTHENTICATE, challenge);
         }
         response
     }

@@ -228,13 +228,12 @@ fn outgoing(body: Incoming, progress: &Progress) -> (Outgoing, Kept) {
 }
 
 fn refusal(error: &Error) -> Response<Reply> {
-    match error {
-        // The token cache has logged it, once for all who wait.
-        Error::Token(_) => {}
-        _ if error.status().is_server_error() => {
-            tracing::warn!(status = error.status().as_u16(), error = %Chain(error), "not forwarded");
-        }
-        _ => tracing::debug!(status = error.status().as_u16(), error = %Chain(error), "refused"),
+    let status = error.status().as_u16();
+    // Why there is no token, the cache has logged once for all who wait.
+    if error.status().is_server_error() && !matches!(error, Error::Token(_)) {
+        tracing::warn!(status, error = %Chain(error), "not forwarded");
+    } else {
+        tracing::debug!(status, error = %Chain(error), "refused");
     }
     error.to_response()
 }

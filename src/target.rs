@@ -87,18 +87,15 @@ fn decode(path: &str) -> Cow<'_, str> {
         let pair = bytes
             .get(at + 1..at + 3)
             .and_then(|pair| std::str::from_utf8(pair).ok());
-        match pair
+        if let Some(value) = pair
             .filter(|_| byte == b'%')
             .and_then(|pair| u8::from_str_radix(pair, 16).ok())
         {
-            Some(value) => {
-                decoded.push(value);
-                at += 3;
-            }
-            None => {
-                decoded.push(byte);
-                at += 1;
-            }
+            decoded.push(value);
+            at += 3;
+        } else {
+            decoded.push(byte);
+            at += 1;
         }
     }
     String::from_utf8_lossy(&decoded).into_owned().into()

@@ -181,7 +181,7 @@ fn deeper<'a>(
 
 /// How long a connection may rest in the pool. Azure's front ends close idle ones after some minutes; a shorter time here
 /// makes it rare that a request meets a connection that is just being closed.
-const POOL_IDLE: Duration = Duration::from_secs(60);
+const POOL_IDLE: Duration = Duration::from_mins(1);
 /// The most that HTTP/1 buffers of one connection, in bytes.
 const MAX_BUFFER: usize = 64 * 1024;
 /// The limit of a token exchange.

@@ -62,14 +62,14 @@ impl TokenError {
                 ..
             } => (*wait).clamp(Duration::from_secs(1), LONGEST_HOLD_OFF),
             Self::Refused { refusal, .. } if refusal.code == Some(LOOP_DETECTED) => {
-                Duration::from_secs(300)
+                Duration::from_mins(5)
             }
             Self::Refused { refusal, .. } if refusal.class() != Class::Transient => {
-                Duration::from_secs(60)
+                Duration::from_mins(1)
             }
             Self::Refused { .. } | Self::Unavailable { .. } => Duration::from_secs(5)
                 .saturating_mul(1 << failures.saturating_sub(1).min(5))
-                .min(Duration::from_secs(60)),
+                .min(Duration::from_mins(1)),
             // Nothing was sent to Entra ID; the pause is for the machine that reads the secret.
             Self::Credential { .. } => Duration::from_secs(5),
         }
@@ -166,7 +166,7 @@ impl fmt::Display for Refusal {
 
 const LOOP_DETECTED: u32 = 50_196;
 /// A `Retry-After` beyond this is taken for a mistake, as Microsoft's own libraries do.
-const LONGEST_HOLD_OFF: Duration = Duration::from_secs(3_600);
+const LONGEST_HOLD_OFF: Duration = Duration::from_hours(1);
 
 #[cfg(test)]
 mod tests {

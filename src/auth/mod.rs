@@ -275,14 +275,12 @@ impl Entry {
                 .as_ref()
                 .is_some_and(|held| Arc::ptr_eq(held, token))
         };
-        match need {
-            Need::Any => self.live().is_some() || self.holds_off(),
-            Need::Newer(token) => !is(token) || self.holds_off(),
-            Need::Unrejected(token) if is(token) => {
-                self.holds_off() || token.age() < rest(token.refreshes())
-            }
-            Need::Unrejected(_) => self.live().is_some() || self.holds_off(),
-        }
+        let serves = match need {
+            Need::Newer(token) => !is(token),
+            Need::Unrejected(token) if is(token) => token.age() < rest(token.refreshes()),
+            Need::Any | Need::Unrejected(_) => self.live().is_some(),
+        };
+        serves || self.holds_off()
     }
 
     fn live(&self) -> Option<&Arc<AccessToken>> {
@@ -327,16 +325,16 @@ impl Failure {
 fn rest(refreshes: u32) -> Duration {
     match refreshes {
         0 => Duration::ZERO,
-        n => Duration::from_secs(60)
+        n => Duration::from_mins(1)
             .saturating_mul(1 << (n - 1).min(3))
-            .min(Duration::from_secs(300)),
+            .min(Duration::from_mins(5)),
     }
 }
 
 /// More keys than this, and those that were idle longest are dropped. An entry is some KiB.
 const CAPACITY: u64 = 20_000;
 /// An entry that nobody asks for is dropped after this time, token and all.
-const IDLE: Duration = Duration::from_secs(26 * 3_600);
+const IDLE: Duration = Duration::from_hours(26);
 
 #[cfg(test)]
 mod tests {

@@ -130,7 +130,7 @@ impl fmt::Debug for AccessToken {
 fn renew_in(life: Duration, refresh_in: Option<Duration>) -> Duration {
     let margin = match refresh_in {
         Some(hint) if hint < life => life.saturating_sub(hint),
-        _ => Duration::from_secs(300).min(life / 4),
+        _ => Duration::from_mins(5).min(life / 4),
     };
     life.saturating_sub(margin.mul_f64(1.0 + 0.1 * fastrand::f64()))
 }

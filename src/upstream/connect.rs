@@ -55,7 +55,7 @@ impl Connector {
         let mut direct = HttpConnector::new();
         direct.enforce_http(false);
         direct.set_nodelay(true);
-        direct.set_keepalive(Some(Duration::from_secs(60)));
+        direct.set_keepalive(Some(Duration::from_mins(1)));
         let tcp = Tcp {
             direct,
             proxies: Arc::new(proxies),
