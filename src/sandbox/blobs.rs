@@ -184,7 +184,7 @@ mod tests {
                 .take(100)
                 .map(|chunk| chunk.len())
                 .max(),
-            Some(65_520)
+            Some(65_475)
         );
     }
 
