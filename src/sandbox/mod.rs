@@ -1,1 +1,224 @@
-//! Placeholder.
+//! Stand-ins for Entra ID, the Defender APIs and Microsoft Graph, on loopback and over TLS.
+//!
+//! They need no tenant and no licence: they serve people who develop against the Defender APIs, and the tests of this
+//! crate. What they answer can be steered at `/_sandbox/` on each of them.
+
+mod actions;
+mod api;
+mod blobs;
+mod calls;
+mod control;
+mod counters;
+mod entra;
+mod entra_errors;
+mod family;
+mod faults;
+mod gate;
+mod holds;
+mod metadata;
+mod rates;
+mod requests;
+mod roles;
+mod script;
+mod serve;
+mod settings;
+mod state;
+#[cfg(test)]
+mod test;
+mod tls;
+mod tokens;
+mod wire;
+
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
+
+use serve::Door;
+use state::{Listener, Origins, State};
+use tls::Identity;
+
+/// The running stand-ins; dropping it stops them and closes their connections.
+pub struct Sandbox {
+    state: Arc<State>,
+    ca_pem: String,
+    /// Accept loops; each owns the connections it accepted.
+    _doors: JoinSet<()>,
+}
+
+impl Sandbox {
+    /// Binds three loopback ports, makes a certificate authority for this start alone, and serves on the current tokio
+    /// runtime.
+    ///
+    /// # Errors
+    /// When a port cannot be bound or the certificates cannot be made.
+    ///
+    /// # Panics
+    /// Outside a tokio runtime with I/O and time enabled, as everything that spawns.
+    pub async fn start(options: Options) -> io::Result<Self> {
+        let Identity { ca_pem, server } = Identity::generate().map_err(io::Error::other)?;
+        let entra = bind(options.entra_port).await?;
+        let defender = bind(options.defender_port).await?;
+        let graph = bind(options.graph_port).await?;
+        let origins = Origins {
+            entra: origin(&entra)?,
+            defender: origin(&defender)?,
+            graph: origin(&graph)?,
+        };
+        let state = Arc::new(State::new(options, origins));
+        let acceptor = TlsAcceptor::from(server);
+        let mut doors = JoinSet::new();
+        for (listener, socket) in [
+            (Listener::Entra, entra),
+            (Listener::Defender, defender),
+            (Listener::Graph, graph),
+        ] {
+            let door = Door {
+                listener,
+                acceptor: acceptor.clone(),
+                state: Arc::clone(&state),
+            };
+            doors.spawn(door.serve(socket));
+        }
+        Ok(Self {
+            state,
+            ca_pem,
+            _doors: doors,
+        })
+    }
+
+    /// Origin of the Entra stand-in, `https://localhost:PORT`.
+    #[must_use]
+    pub fn login(&self) -> &str {
+        &self.state.origins.entra
+    }
+
+    /// Origin of the Defender stand-in (both API families), `https://localhost:PORT`.
+    #[must_use]
+    pub fn defender(&self) -> &str {
+        &self.state.origins.defender
+    }
+
+    /// Origin of the Graph stand-in, `https://localhost:PORT`.
+    #[must_use]
+    pub fn graph(&self) -> &str {
+        &self.state.origins.graph
+    }
+
+    /// Certificate of the authority a client must trust, in PEM. Its key is forgotten at once, so nothing else can be
+    /// signed with it.
+    #[must_use]
+    pub fn ca_pem(&self) -> &str {
+        &self.ca_pem
+    }
+
+    /// The options it was started with.
+    #[must_use]
+    pub fn options(&self) -> &Options {
+        &self.state.options
+    }
+
+    /// A complete `proxy.toml` for a proxy in front of these stand-ins, where `ca` is the file [`Self::ca_pem`] was
+    /// written to.
+    #[must_use]
+    pub fn proxy_toml(&self, ca: &Path, secret: SecretSource<'_>) -> String {
+        let secret = match secret {
+            SecretSource::Env(name) => format!("env = {}", quoted(name)),
+            SecretSource::File(path) => format!("file = {}", quoted(&path.to_string_lossy())),
+        };
+        let (login, defender, graph) = (
+            quoted(self.login()),
+            quoted(self.defender()),
+            quoted(self.graph()),
+        );
+        let (tenant, client_id) = (
+            quoted(&self.options().tenant),
+            quoted(&self.options().client_id),
+        );
+        let ca = quoted(&ca.to_string_lossy());
+        format!(
+            "[cloud]\nname = \"custom\"\nlogin = {login}\ndefender_xdr = {defender}\ndefender_endpoint = {defender}\n\
+             graph = {graph}\n\n[identity.sandbox]\nkind = \"application\"\ntenant = {tenant}\nclient_id = {client_id}\n\
+             credential = {{ secret = {{ {secret} }} }}\n\n[upstream]\nca = {ca}\n"
+        )
+    }
+}
+
+impl std::fmt::Debug for Sandbox {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Sandbox")
+            .field("login", &self.login())
+            .field("defender", &self.defender())
+            .field("graph", &self.graph())
+            .finish_non_exhaustive()
+    }
+}
+
+/// What the stand-ins know and where they listen.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Tenant of the registered application.
+    pub tenant: String,
+    /// Other tenants that consented to the application, as customers of a partner do.
+    pub customers: Vec<String>,
+    /// Client id of the one registered application.
+    pub client_id: String,
+    /// Its secret. The default is published, so it protects nothing.
+    pub client_secret: String,
+    /// Lifetime of a token; whole seconds count.
+    pub token_lifetime: Duration,
+    /// Loopback port of the Entra stand-in; 0 lets the system choose.
+    pub entra_port: u16,
+    /// Loopback port of the Defender stand-in; 0 lets the system choose.
+    pub defender_port: u16,
+    /// Loopback port of the Graph stand-in; 0 lets the system choose.
+    pub graph_port: u16,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            tenant: "5a9db0c5-0000-4000-8000-000000000001".into(),
+            customers: vec![
+                "5a9db0c5-0000-4000-8000-000000000002".into(),
+                "5a9db0c5-0000-4000-8000-000000000003".into(),
+            ],
+            client_id: "5a9db0c5-0000-4000-8000-0000000000aa".into(),
+            client_secret: "sandbox-secret-do-not-use".into(),
+            token_lifetime: Duration::from_secs(3599),
+            entra_port: 0,
+            defender_port: 0,
+            graph_port: 0,
+        }
+    }
+}
+
+/// Where the `proxy.toml` of [`Sandbox::proxy_toml`] finds the client secret.
+#[derive(Debug, Clone, Copy)]
+pub enum SecretSource<'a> {
+    /// In the environment variable of this name.
+    Env(&'a str),
+    /// In this file.
+    File(&'a Path),
+}
+
+async fn bind(port: u16) -> io::Result<TcpListener> {
+    TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, port))).await
+}
+
+fn origin(listener: &TcpListener) -> io::Result<String> {
+    Ok(format!(
+        "https://localhost:{}",
+        listener.local_addr()?.port()
+    ))
+}
+
+/// A TOML basic string: JSON escapes the same characters the same way.
+fn quoted(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
+}

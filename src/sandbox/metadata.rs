@@ -1,0 +1,82 @@
+//! What clients ask the login host before they ask for tokens: `OpenID` metadata and instance discovery.
+
+use http::{StatusCode, Uri};
+use serde_json::{Value, json};
+
+use super::api::Answer;
+use super::calls::empty;
+use super::entra::{Caller, json as json_answer};
+use super::entra_errors::{EntraError, Row};
+use super::state::State;
+
+/// Answers everything on the login host that is no token request; 404 for what Entra has and this does not.
+pub(crate) fn answer(state: &State, uri: &Uri, caller: &Caller) -> Answer {
+    let segments: Vec<&str> = uri.path().split('/').skip(1).collect();
+    match segments.as_slice() {
+        [tenant, "v2.0", ".well-known", "openid-configuration"] => {
+            openid(state, tenant, "/v2.0", caller)
+        }
+        [tenant, ".well-known", "openid-configuration"] => openid(state, tenant, "", caller),
+        [_, "discovery", "v2.0", "keys"] | [_, "discovery", "keys"] => {
+            json_answer(StatusCode::OK, &json!({"keys": []}))
+        }
+        ["common", "discovery", "instance"] => json_answer(StatusCode::OK, &instance(state)),
+        _ => empty(StatusCode::NOT_FOUND),
+    }
+}
+
+fn openid(state: &State, tenant: &str, version: &str, caller: &Caller) -> Answer {
+    let options = &state.options;
+    let alias = ["common", "organizations", "consumers"].contains(&tenant);
+    let known = std::iter::once(&options.tenant)
+        .chain(&options.customers)
+        .any(|known| known.eq_ignore_ascii_case(tenant));
+    if !alias && !known {
+        return caller.refuse(&EntraError::usual(&INVALID_TENANT), &state.settings());
+    }
+    let origin = &state.origins.entra;
+    let issuer_tenant = if alias { "{tenantid}" } else { tenant };
+    let issuer = match version {
+        "" => format!("https://sts.windows.net/{issuer_tenant}/"),
+        _ => format!("{origin}/{issuer_tenant}/v2.0"),
+    };
+    let body = json!({
+        "token_endpoint": format!("{origin}/{tenant}/oauth2{version}/token"),
+        "token_endpoint_auth_methods_supported": ["client_secret_post", "client_secret_basic"],
+        "jwks_uri": format!("{origin}/{tenant}/discovery{version}/keys"),
+        "response_modes_supported": ["query", "fragment", "form_post"],
+        "response_types_supported": ["code"],
+        "subject_types_supported": ["pairwise"],
+        "id_token_signing_alg_values_supported": ["RS256"],
+        "issuer": issuer,
+        "authorization_endpoint": format!("{origin}/{tenant}/oauth2{version}/authorize"),
+        "device_authorization_endpoint": format!("{origin}/{tenant}/oauth2{version}/devicecode"),
+        "tenant_region_scope": "EU",
+        "cloud_instance_name": "microsoftonline.com",
+        "cloud_graph_host_name": "graph.windows.net",
+        "msgraph_host": "graph.microsoft.com",
+    });
+    json_answer(StatusCode::OK, &body)
+}
+
+/// One cloud with one host: this one.
+fn instance(state: &State) -> Value {
+    let origin = &state.origins.entra;
+    let host = origin.strip_prefix("https://").unwrap_or(origin);
+    let tenant = &state.options.tenant;
+    json!({
+        "tenant_discovery_endpoint": format!("{origin}/{tenant}/v2.0/.well-known/openid-configuration"),
+        "api-version": "1.1",
+        "metadata": [{"preferred_network": host, "preferred_cache": host, "aliases": [host]}],
+    })
+}
+
+/// Metadata for an unknown tenant has an error word of its own.
+static INVALID_TENANT: Row = Row {
+    code: 90002,
+    status: StatusCode::BAD_REQUEST,
+    error: "invalid_tenant",
+    suberror: None,
+    claims: false,
+    text: "Tenant not found. Check that the tenant id is right and that it is in this cloud.",
+};

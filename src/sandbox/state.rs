@@ -1,0 +1,141 @@
+//! What the three stand-ins share.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use http::StatusCode;
+use tokio::sync::watch;
+use uuid::Uuid;
+
+use super::Options;
+use super::api::{self, Answer, Api};
+use super::counters::Counters;
+use super::faults::Faults;
+use super::holds::Holds;
+use super::rates::RateLimiter;
+use super::requests::RequestLog;
+use super::settings::Settings;
+use super::tokens::Tokens;
+
+/// Everything behind the listeners. Locks are held for a few statements, never across an await.
+pub(crate) struct State {
+    pub(crate) options: Options,
+    pub(crate) origins: Origins,
+    pub(crate) tokens: Tokens,
+    pub(crate) counters: Arc<Counters>,
+    pub(crate) requests: RequestLog,
+    pub(crate) faults: Faults,
+    pub(crate) rates: RateLimiter,
+    pub(crate) holds: Holds,
+    pub(crate) api: Api,
+    pub(crate) changes: Changes,
+    settings: Mutex<Arc<Settings>>,
+}
+
+impl State {
+    pub(crate) fn new(options: Options, origins: Origins) -> Self {
+        let changes = Changes::new();
+        Self {
+            settings: Mutex::new(Arc::new(Settings::initial(&options))),
+            tokens: Tokens::new(),
+            counters: Arc::new(Counters::new(changes.clone())),
+            requests: RequestLog::new(),
+            faults: Faults::new(),
+            rates: RateLimiter::new(),
+            holds: Holds::new(changes.clone()),
+            api: Api::new(),
+            changes,
+            options,
+            origins,
+        }
+    }
+
+    /// The settings as they are now; a request keeps those it began with.
+    pub(crate) fn settings(&self) -> Arc<Settings> {
+        Arc::clone(&lock(&self.settings))
+    }
+
+    pub(crate) fn replace_settings(&self, settings: Settings) {
+        self.api.page_size(settings.page_size);
+        *lock(&self.settings) = Arc::new(settings);
+    }
+
+    /// Back to the state of the start. Tokens stay valid and open connections stay open, so a client under test needs
+    /// no restart; held requests go on.
+    pub(crate) fn reset(&self) {
+        self.faults.clear();
+        self.holds.release_all();
+        self.rates.clear();
+        self.requests.clear();
+        self.counters.clear();
+        self.api.reset();
+        self.replace_settings(Settings::initial(&self.options));
+    }
+}
+
+/// Origins of the stand-ins, `https://localhost:PORT`.
+#[derive(Debug)]
+pub(crate) struct Origins {
+    pub(crate) entra: String,
+    pub(crate) defender: String,
+    pub(crate) graph: String,
+}
+
+/// One of the three servers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Listener {
+    Entra,
+    Defender,
+    Graph,
+}
+
+impl Listener {
+    /// Name in the control answers.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Entra => "entra",
+            Self::Defender => "defender",
+            Self::Graph => "graph",
+        }
+    }
+
+    /// An error in the shape of this server's API.
+    pub(crate) fn error(
+        self,
+        status: StatusCode,
+        code: &str,
+        message: &str,
+        tracking: String,
+    ) -> Answer {
+        match self {
+            Self::Graph => api::graph_error(status, code, message, tracking),
+            Self::Entra | Self::Defender => api::error(status, code, message, tracking),
+        }
+    }
+}
+
+/// Wakes those who wait for a counter to reach a value.
+#[derive(Clone)]
+pub(crate) struct Changes(watch::Sender<()>);
+
+impl Changes {
+    fn new() -> Self {
+        Self(watch::Sender::new(()))
+    }
+
+    pub(crate) fn notify(&self) {
+        self.0.send_replace(());
+    }
+
+    pub(crate) fn subscribe(&self) -> watch::Receiver<()> {
+        self.0.subscribe()
+    }
+}
+
+/// Locks whatever a panicked test left behind: every critical section here leaves its data whole.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+pub(crate) fn guid() -> String {
+    Uuid::new_v4().to_string()
+}

@@ -1,0 +1,76 @@
+//! The certificates of one start: an authority and a leaf for the loopback names.
+
+use std::sync::Arc;
+
+use rcgen::{
+    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
+    KeyUsagePurpose,
+};
+use rustls::ServerConfig;
+use rustls::crypto::ring::default_provider;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+
+/// What the servers show and what clients must trust.
+pub(crate) struct Identity {
+    pub(crate) ca_pem: String,
+    pub(crate) server: Arc<ServerConfig>,
+}
+
+impl Identity {
+    /// Makes a new authority and a leaf for `localhost`, `127.0.0.1` and `::1`; both keys stay in memory, and the
+    /// authority's is dropped here.
+    pub(crate) fn generate() -> Result<Self, TlsError> {
+        let ca_key = KeyPair::generate()?;
+        let ca_params = authority()?;
+        let ca = ca_params.self_signed(&ca_key)?;
+        let leaf_key = KeyPair::generate()?;
+        let leaf = leaf()?.signed_by(&leaf_key, &Issuer::new(ca_params, ca_key))?;
+        Ok(Self {
+            ca_pem: ca.pem(),
+            server: Arc::new(server(leaf.der().clone(), &leaf_key)?),
+        })
+    }
+}
+
+/// Why the certificates could not be made.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum TlsError {
+    #[error("cannot make the sandbox certificates")]
+    Certificate(#[from] rcgen::Error),
+    #[error("cannot set up TLS for the sandbox")]
+    Setup(#[from] rustls::Error),
+}
+
+fn authority() -> Result<CertificateParams, rcgen::Error> {
+    let mut params = CertificateParams::new(Vec::new())?;
+    params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+    params.key_usages = vec![
+        KeyUsagePurpose::KeyCertSign,
+        KeyUsagePurpose::DigitalSignature,
+    ];
+    params
+        .distinguished_name
+        .push(DnType::CommonName, "defender-proxy sandbox (this run only)");
+    Ok(params)
+}
+
+fn leaf() -> Result<CertificateParams, rcgen::Error> {
+    let names = ["localhost", "127.0.0.1", "::1"].map(str::to_owned);
+    let mut params = CertificateParams::new(names)?;
+    params.use_authority_key_identifier_extension = true;
+    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+    params
+        .distinguished_name
+        .push(DnType::CommonName, "localhost");
+    Ok(params)
+}
+
+fn server(leaf: CertificateDer<'static>, key: &KeyPair) -> Result<ServerConfig, rustls::Error> {
+    let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(key.serialize_der()));
+    let mut config = ServerConfig::builder_with_provider(Arc::new(default_provider()))
+        .with_safe_default_protocol_versions()?
+        .with_no_client_auth()
+        .with_single_cert(vec![leaf], key)?;
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    Ok(config)
+}
