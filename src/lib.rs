@@ -30,6 +30,7 @@ pub mod origin;
 pub mod proxy;
 pub mod rewrite;
 pub mod route;
+pub mod sandbox;
 pub mod serve;
 pub mod server;
 pub mod target;

@@ -1,6 +1,18 @@
-use super::ListenArgs;
+use std::{
+    fs, io,
+    io::Write,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
 use clap::Args;
-use std::process::ExitCode;
+use tempfile::TempDir;
+
+use super::{ListenArgs, Stop, serve};
+use crate::{
+    config::{Config, Source},
+    sandbox::{Links, Options, Sandbox as StandIns, SecretSource},
+};
 
 /// `sandbox`: the stand-ins, with the proxy in front.
 #[derive(Debug, Args)]
@@ -8,12 +20,117 @@ pub(super) struct Sandbox {
     #[command(flatten)]
     listen: ListenArgs,
     /// Run the stand-ins alone, and print a proxy.toml that leads to them
-    #[arg(long)]
+    #[arg(long, conflicts_with = "listen")]
     upstreams_only: bool,
 }
 
 impl Sandbox {
     pub(super) async fn run(self) -> anyhow::Result<ExitCode> {
-        Ok(ExitCode::SUCCESS)
+        // A client that talks to the stand-ins directly has to be able to follow their links.
+        let links = if self.upstreams_only {
+            Links::Own
+        } else {
+            Links::Global
+        };
+        let stand_ins = StandIns::start(Options {
+            links,
+            ..Options::default()
+        })
+        .await?;
+        let files = Files::write(&stand_ins)?;
+        if self.upstreams_only {
+            return alone(&stand_ins, &files).await;
+        }
+        let mut config = Config::parse(&files.config(&stand_ins), Source::Environment, &|_| None)?;
+        let address = self.listen.listen.unwrap_or_default();
+        config.listen = config.listen.with_address(address)?;
+        serve::until_stopped(&config, |url| hints(url, &files)).await
     }
 }
+
+/// Runs the stand-ins until a signal.
+async fn alone(stand_ins: &StandIns, files: &Files) -> anyhow::Result<ExitCode> {
+    let mut stop = Stop::catch()?;
+    let mut out = io::stdout().lock();
+    writeln!(
+        out,
+        "# the stand-ins are ready; use this proxy.toml, or point MSAL or azure-identity at the login host"
+    )?;
+    writeln!(out, "{}", files.config(stand_ins))?;
+    writeln!(
+        out,
+        "# curl --cacert {} {}/_sandbox/stats",
+        files.ca.display(),
+        stand_ins.defender()
+    )?;
+    writeln!(out, "listening on {}", stand_ins.defender())?;
+    out.flush()?;
+    drop(out);
+    stop.requested().await;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// What the configuration names by path; removed when the program ends.
+struct Files {
+    _dir: TempDir,
+    ca: PathBuf,
+    secret: PathBuf,
+}
+
+impl Files {
+    fn write(stand_ins: &StandIns) -> io::Result<Self> {
+        // The folder is for the owner alone, and so is all that is in it.
+        let dir = tempfile::Builder::new()
+            .prefix("defender-proxy-sandbox-")
+            .tempdir()?;
+        let (ca, secret) = (dir.path().join("ca.pem"), dir.path().join("client-secret"));
+        fs::write(&ca, stand_ins.ca_pem())?;
+        write_secret(&secret, &stand_ins.options().client_secret)?;
+        Ok(Self {
+            _dir: dir,
+            ca,
+            secret,
+        })
+    }
+
+    /// The configuration that leads to the stand-ins, their control paths included.
+    fn config(&self, stand_ins: &StandIns) -> String {
+        let base = stand_ins.proxy_toml(&self.ca, SecretSource::File(&self.secret));
+        let defender = stand_ins.defender();
+        format!(
+            "{base}\n[[route]]\nprefix = \"/_sandbox/\"\nupstream = \"{defender}\"\naudience = \"{CONTROL_AUDIENCE}\"\nrewrite_links = false\n\n[[route]]\nprefix = \"/\"\napi = \"defender\"\n"
+        )
+    }
+}
+
+fn write_secret(path: &Path, secret: &str) -> io::Result<()> {
+    let mut options = fs::OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path)?.write_all(secret.as_bytes())
+}
+
+fn hints(url: &str, files: &Files) -> String {
+    let curl = match url.strip_prefix("unix:") {
+        Some(path) => format!("curl -s --unix-socket {path} http://localhost"),
+        None => format!("curl -s {}", url.replace("127.0.0.1", "localhost")),
+    };
+    format!(
+        "\ntry, in another shell:\n\
+         \x20 {curl}/api/incidents\n\
+         \x20 {curl}/api/machines?\\$top=2\n\
+         \x20 {curl}/api/alerts/\\$count\n\
+         \x20 {curl}/v1.0/security/incidents\n\
+         \x20 {curl}/api/advancedhunting/run -d '{{\"Query\":\"DeviceInfo | take 2\"}}'\n\
+         faults on demand, and what has reached the stand-ins (README, \"Sandbox\"):\n\
+         \x20 {curl}/_sandbox/faults -d '{{\"api\":[{{\"status\":429,\"retry_after\":7}}]}}'\n\
+         \x20 {curl}/_sandbox/stats\n\
+         the stand-ins' certificate authority: {}\n\
+         Ctrl-C ends it.",
+        files.ca.display(),
+    )
+}
+
+/// The control paths look at no token; this is the audience of the one that is attached all the same.
+const CONTROL_AUDIENCE: &str = "https://api.securitycenter.microsoft.com";

@@ -31,15 +31,19 @@ impl Serve {
             Source::File(path) => tracing::info!(config = %path.display(), "starting"),
             Source::Environment => tracing::info!(config = "AZURE_* variables", "starting"),
         }
-        until_stopped(&config).await
+        until_stopped(&config, |_| String::new()).await
     }
 }
 
 /// Serves until the first signal and then until what is in flight has ended, or until the second signal.
-pub(super) async fn until_stopped(config: &Config) -> anyhow::Result<ExitCode> {
+/// `hints` are printed below the ready line, given the proxy's URL.
+pub(super) async fn until_stopped(
+    config: &Config,
+    hints: impl FnOnce(&str) -> String,
+) -> anyhow::Result<ExitCode> {
     let mut stop = Stop::catch()?;
     let bound = Bound::new(config, Limits::default()).await?;
-    announce(bound.url())?;
+    announce(bound.url(), &hints(bound.url()))?;
     let (stopping, stopped) = tokio::sync::oneshot::channel::<()>();
     let mut running = std::pin::pin!(bound.run(async {
         let _ = stopped.await;
@@ -58,9 +62,12 @@ pub(super) async fn until_stopped(config: &Config) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The one line that says the proxy is ready.
-pub(super) fn announce(url: &str) -> io::Result<()> {
+/// The one line that says the proxy is ready, and what may follow.
+fn announce(url: &str, hints: &str) -> io::Result<()> {
     let mut out = io::stdout().lock();
     writeln!(out, "listening on {url}")?;
+    if !hints.is_empty() {
+        writeln!(out, "{hints}")?;
+    }
     out.flush()
 }

@@ -39,6 +39,8 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
+pub use settings::Links;
+
 use serve::Door;
 use state::{Listener, Origins, State};
 use tls::Identity;
@@ -172,6 +174,8 @@ pub struct Options {
     pub client_secret: String,
     /// Lifetime of a token; whole seconds count.
     pub token_lifetime: Duration,
+    /// Which host the links in API answers name at first.
+    pub links: Links,
     /// Loopback port of the Entra stand-in; 0 lets the system choose.
     pub entra_port: u16,
     /// Loopback port of the Defender stand-in; 0 lets the system choose.
@@ -191,6 +195,7 @@ impl Default for Options {
             client_id: "5a9db0c5-0000-4000-8000-0000000000aa".into(),
             client_secret: "sandbox-secret-do-not-use".into(),
             token_lifetime: Duration::from_secs(3599),
+            links: Links::Global,
             entra_port: 0,
             defender_port: 0,
             graph_port: 0,

@@ -45,7 +45,7 @@ impl Settings {
             roles: None,
             error_uri: true,
             crlf_errors: false,
-            links: Links::Global,
+            links: options.links,
             gzip: true,
             page_size: None,
             www_authenticate: false,
@@ -136,9 +136,12 @@ impl RefreshIn {
 
 /// Which host name links in API answers carry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Links {
+pub enum Links {
+    /// The global hosts of the public cloud, whichever was called.
     Global,
+    /// Hosts of the EU region.
     Regional,
+    /// The host of old samples.
     Legacy,
     /// The stand-in's own origin (`self`).
     Own,

@@ -10,7 +10,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use defender_proxy::sandbox::{Options, Sandbox};
+use defender_proxy::sandbox::{Options, Sandbox, SecretSource};
 use http::{HeaderMap, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
@@ -55,7 +55,10 @@ impl Upstreams {
 
     /// A complete proxy.toml that leads here; tests append routes or replace parts of it.
     pub(crate) fn config(&self) -> String {
-        let text = self.sandbox.proxy_toml(&self.dir.path().join("ca.pem"));
+        let text = self.sandbox.proxy_toml(
+            &self.dir.path().join("ca.pem"),
+            SecretSource::Env("SANDBOX_CLIENT_SECRET"),
+        );
         assert!(text.contains("[identity."), "{text}");
         text
     }
