@@ -271,6 +271,17 @@ mod tests {
     }
 
     #[test]
+    fn trailers_come_behind_what_was_held_back() {
+        let frames = [
+            Ok(Frame::data(START.into())),
+            Ok(Frame::trailers(HeaderMap::new())),
+        ];
+        let drained = drain(linked(Script::new(frames)));
+        assert!(drained.trailers.is_some());
+        assert_eq!(drained.data().unwrap(), START.as_bytes());
+    }
+
+    #[test]
     fn a_broken_body_is_a_broken_body() {
         let frames = [
             Ok(Frame::data(START.into())),

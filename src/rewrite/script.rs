@@ -76,8 +76,8 @@ where
     B: Body<Data = Bytes, Error = BoxError> + Unpin,
 {
     let wakes = Arc::new(Wakes::default());
-    let waker = Waker::from(Arc::clone(&wakes));
-    let mut context = Context::from_waker(&waker);
+    let counting = Waker::from(Arc::clone(&wakes));
+    let mut context = Context::from_waker(&counting);
     let mut drained = Drained {
         frames: Vec::new(),
         trailers: None,
