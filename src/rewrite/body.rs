@@ -97,7 +97,8 @@ impl<B> Linked<B> {
         }
     }
 
-    /// The next piece, together with those behind it as long as all are small: a replaced origin is no frame of its own.
+    /// The next piece, together with those behind it as long as all are small: a replaced origin is no frame of its
+    /// own.
     fn take(&mut self) -> Option<Bytes> {
         let first = self.pieces.pop_front()?;
         let mut total = first.len();

@@ -1,9 +1,11 @@
-//! The origins that belong to the proxy, and recognising one at the start of a URL. No URL is parsed beyond its authority.
+//! The origins that belong to the proxy, and recognising one at the start of a URL. No URL is parsed beyond its
+//! authority.
 
 /// The origins whose links are led back to the proxy.
 ///
-/// A scheme and a host compare without case, and the default port equals none. Anything unusual (user information, an empty
-/// port, a final dot, percent-encoding) belongs to nobody: a link left alone does no harm, one wrongly rewritten might.
+/// A scheme and a host compare without case, and the default port equals none. Anything unusual (user information, an
+/// empty port, a final dot, percent-encoding) belongs to nobody: a link left alone does no harm, one wrongly
+/// rewritten might.
 #[derive(Clone, Debug, Default)]
 pub struct Links {
     /// Each as it may be written: one without a port stands there with the default port, too.
@@ -44,8 +46,8 @@ impl Links {
 
     /// Tells whether `text`, the inside of a JSON string that may be cut anywhere, starts with a listed origin.
     ///
-    /// The slashes may be escaped (`https:\/\/host`), each for itself. The origin must be followed by `/`, `\/`, `?`, `#` or
-    /// the closing quote. Once [`reach`](Self::reach) bytes are there the answer is never [`Origin::Partial`].
+    /// The slashes may be escaped (`https:\/\/host`), each for itself. The origin must be followed by `/`, `\/`, `?`,
+    /// `#` or the closing quote. Once [`reach`](Self::reach) bytes are there the answer is never [`Origin::Partial`].
     #[must_use]
     pub fn origin_in_string(&self, text: &[u8]) -> Origin {
         match self.parse_in_string(text) {

@@ -70,7 +70,8 @@ impl Drained {
     }
 }
 
-/// Reads `body` to its end, and checks the manners of a body: it stays at its end, says so only there, and wakes who waits.
+/// Reads `body` to its end, and checks the manners of a body: it stays at its end, says so only there, and wakes who
+/// waits.
 pub(super) fn drain<B>(mut body: B) -> Drained
 where
     B: Body<Data = Bytes, Error = BoxError> + Unpin,
