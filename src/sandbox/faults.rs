@@ -3,7 +3,8 @@
 use std::collections::VecDeque;
 use std::sync::Mutex;
 
-use super::actions::{Action, Effect, Queue, Times};
+use super::actions::{Action, Queue, Times};
+use super::effects::Effect;
 use super::script::ScriptError;
 use super::state::{Listener, lock};
 
@@ -96,7 +97,7 @@ mod tests {
         (0..requests)
             .map(
                 |_| match faults.take(Queue::Api, Listener::Defender, path) {
-                    Some(Effect::Wait(super::super::actions::Wait::Delay(delay))) => {
+                    Some(Effect::Wait(super::super::effects::Wait::Delay(delay))) => {
                         Some(delay.as_millis())
                     }
                     _ => None,

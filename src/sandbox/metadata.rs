@@ -3,10 +3,11 @@
 use http::{StatusCode, Uri};
 use serde_json::{Value, json};
 
+use super::aadsts::Row;
+use super::answers::{empty, json as json_answer};
 use super::api::Answer;
-use super::calls::empty;
-use super::entra::{Caller, json as json_answer};
-use super::entra_errors::{EntraError, Row};
+use super::entra::Caller;
+use super::entra_errors::EntraError;
 use super::state::State;
 
 /// Answers everything on the login host that is no token request; 404 for what Entra has and this does not.

@@ -3,19 +3,25 @@
 //! They need no tenant and no licence: they serve people who develop against the Defender APIs, and the tests of this
 //! crate. What they answer can be steered at `/_sandbox/` on each of them.
 
+mod aadsts;
 mod actions;
+mod answers;
 mod api;
 mod blobs;
 mod calls;
 mod control;
 mod counters;
+mod effects;
 mod entra;
 mod entra_errors;
 mod family;
 mod faults;
 mod gate;
+mod gzip;
 mod holds;
+mod issue;
 mod metadata;
+mod outgoing;
 mod rates;
 mod requests;
 mod roles;
@@ -26,6 +32,7 @@ mod state;
 #[cfg(test)]
 mod test;
 mod tls;
+mod token_form;
 mod tokens;
 mod wire;
 
