@@ -35,8 +35,9 @@ pub(crate) async fn upload(mut body: Incoming, recorded: &Recorded) -> Result<An
     ))
 }
 
-/// The answer to `GET /api/sandbox/download?bytes=N[&type=json|binary]`, or `None` for another path. JSON comes
-/// without `Content-Length`, as the exports do; binary comes with it. The error says what is wrong with the query.
+/// The answer to `GET /api/sandbox/download?bytes=N[&type=json|binary]`, or `None` for another
+/// path. JSON comes without `Content-Length`, as the exports do; binary comes with it. The error
+/// says what is wrong with the query.
 pub(crate) fn download(
     method: &Method,
     path: &str,

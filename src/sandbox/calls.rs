@@ -48,7 +48,8 @@ pub(crate) async fn answer(
         parts,
         request_id: guid(),
     };
-    // The body is read before any answer, so that a refusal never races with a client that is still sending.
+    // The body is read before any answer, so that a refusal never races with a client that is still
+    // sending.
     let inbound = exchange.receive(body, &recorded).await?;
     let damage = match &effect {
         Some(Effect::Damage(damage)) => Some(*damage),

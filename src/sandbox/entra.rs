@@ -1,4 +1,5 @@
-//! The Entra stand-in: the token endpoint for the client credentials grant (SIM-E1 to E5, E10, E12).
+//! The Entra stand-in: the token endpoint for the client credentials grant (SIM-E1 to E5, E10,
+//! E12).
 
 use http::header::{CACHE_CONTROL, EXPIRES, PRAGMA, RETRY_AFTER, SET_COOKIE};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
@@ -10,7 +11,7 @@ use super::answers::{empty, html, json, plain_text};
 use super::api::Answer;
 use super::calls::wait;
 use super::counters::InFlight;
-use super::effects::{Effect, Plain, StatusFault};
+use super::effects::{Damage, Effect, Plain, StatusFault};
 use super::entra_errors::EntraError;
 use super::issue::issue;
 use super::metadata;
@@ -30,42 +31,50 @@ pub(crate) async fn answer(
     let caller = Caller::of(request.headers());
     let (parts, body) = request.into_parts();
     let body = wire::read(body, MAX_BODY, &recorded).await?;
+    let settings = state.settings();
     let (mut answer, damage) = match (Endpoint::of(parts.uri.path()), body) {
         (None, _) => (metadata::answer(state, &parts.uri, &caller), None),
         (Some(_), None) => (
-            caller.refuse(&EntraError::usual(&aadsts::MALFORMED), &state.settings()),
+            caller.refuse(&EntraError::usual(&aadsts::MALFORMED), &settings),
             None,
         ),
-        (Some(_), Some(_)) if parts.method != Method::POST => (
-            caller.refuse(&EntraError::usual(&aadsts::POST_ONLY), &state.settings()),
-            None,
-        ),
-        (Some(endpoint), Some(body)) => {
+        (Some(endpoint), Some(body)) if parts.method == Method::POST => {
             let form = Form::parse(&parts.headers, &body);
-            state
-                .counters
-                .token_request(form.key(&endpoint), form.get("claims").is_some());
-            let effect = state
-                .faults
-                .take(Queue::Token, Listener::Entra, parts.uri.path());
-            let usual = || caller.token(state, &endpoint, &form);
-            match effect {
-                Some(Effect::Plain(plain)) => (scripted(plain), None),
-                Some(Effect::Entra(row)) => (
-                    caller.refuse(&EntraError::usual(row), &state.settings()),
-                    None,
-                ),
-                Some(Effect::Wait(pause)) => {
-                    wait(state, pause).await;
-                    (usual(), None)
-                }
-                Some(Effect::Damage(damage)) => (usual(), Some(damage)),
-                Some(Effect::Api(_)) | None => (usual(), None),
-            }
+            token_request(state, &caller, &endpoint, &form).await
         }
+        (Some(_), Some(_)) => (
+            caller.refuse(&EntraError::usual(&aadsts::POST_ONLY), &settings),
+            None,
+        ),
     };
     caller.label(&mut answer);
     delivery.damaged(damage).send(answer)
+}
+
+/// Counts a token request and answers it, or does what is scripted for it.
+async fn token_request(
+    state: &State,
+    caller: &Caller,
+    endpoint: &Endpoint,
+    form: &Form,
+) -> (Answer, Option<Damage>) {
+    let with_claims = form.get("claims").is_some();
+    state
+        .counters
+        .token_request(form.key(endpoint), with_claims);
+    match state.faults.take(Queue::Token, Listener::Entra, "") {
+        Some(Effect::Plain(plain)) => (scripted(plain), None),
+        Some(Effect::Entra(row)) => (
+            caller.refuse(&EntraError::usual(row), &state.settings()),
+            None,
+        ),
+        Some(Effect::Wait(pause)) => {
+            wait(state, pause).await;
+            (caller.token(state, endpoint, form), None)
+        }
+        Some(Effect::Damage(damage)) => (caller.token(state, endpoint, form), Some(damage)),
+        Some(Effect::Api(_)) | None => (caller.token(state, endpoint, form), None),
+    }
 }
 
 /// What identifies an exchange to both sides.
@@ -122,7 +131,8 @@ impl Caller {
         }
     }
 
-    /// The headers every answer of the login host has, cookies included: a client must not mind them.
+    /// The headers every answer of the login host has, cookies included: a client must not mind
+    /// them.
     fn label(&self, answer: &mut Answer) {
         let header =
             |text: &str| HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static("-"));
@@ -170,7 +180,8 @@ impl Caller {
     }
 }
 
-/// Throttling by Entra comes as plain text, not JSON (SIM-E5); so does everything else its front doors say.
+/// Throttling by Entra comes as plain text, not JSON (SIM-E5); so does everything else its front
+/// doors say.
 fn scripted(plain: Plain) -> Answer {
     match plain {
         Plain::Html(status) => html(status),

@@ -27,7 +27,8 @@ impl EntraError {
         Self { row, text }
     }
 
-    /// The body. `trace_id` is the `x-ms-request-id` of the answer, `correlation_id` the caller's `client-request-id`.
+    /// The body. `trace_id` is the `x-ms-request-id` of the answer, `correlation_id` the caller's
+    /// `client-request-id`.
     pub(crate) fn body(&self, trace_id: &str, correlation_id: &str, settings: &Settings) -> Value {
         let timestamp = timestamp(SystemTime::now());
         let gap = if settings.crlf_errors { "\r\n" } else { " " };

@@ -8,8 +8,9 @@ use super::effects::Effect;
 use super::script::ScriptError;
 use super::state::{Listener, lock};
 
-/// One queue per kind of stand-in. The first action that matches a request takes it, so actions on one path come one
-/// after the other; an action that still lets requests pass (`after`) takes those too.
+/// One queue per kind of stand-in. The first action that matches a request takes it, so actions on
+/// one path come one after the other; an action that still lets requests pass (`after`) takes those
+/// too.
 pub(crate) struct Faults(Mutex<Queues>);
 
 impl Faults {

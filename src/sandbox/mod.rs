@@ -1,7 +1,7 @@
 //! Stand-ins for Entra ID, the Defender APIs and Microsoft Graph, on loopback and over TLS.
 //!
-//! They need no tenant and no licence: they serve people who develop against the Defender APIs, and the tests of this
-//! crate. What they answer can be steered at `/_sandbox/` on each of them.
+//! They need no tenant and no licence: they serve people who develop against the Defender APIs, and
+//! the tests of this crate. What they answer can be steered at `/_sandbox/` on each of them.
 
 mod aadsts;
 mod actions;
@@ -117,8 +117,8 @@ impl Sandbox {
         &self.state.origins.graph
     }
 
-    /// Certificate of the authority a client must trust, in PEM. Its key is forgotten at once, so nothing else can be
-    /// signed with it.
+    /// Certificate of the authority a client must trust, in PEM. Its key is forgotten at once, so
+    /// nothing else can be signed with it.
     #[must_use]
     pub fn ca_pem(&self) -> &str {
         &self.ca_pem
@@ -130,8 +130,8 @@ impl Sandbox {
         &self.state.options
     }
 
-    /// A complete `proxy.toml` for a proxy in front of these stand-ins, where `ca` is the file [`Self::ca_pem`] was
-    /// written to.
+    /// A complete `proxy.toml` for a proxy in front of these stand-ins, where `ca` is the file
+    /// [`Self::ca_pem`] was written to.
     #[must_use]
     pub fn proxy_toml(&self, ca: &Path, secret: SecretSource<'_>) -> String {
         let secret = match secret {

@@ -108,7 +108,8 @@ impl Delivery {
     }
 }
 
-/// Why a request ends without a (whole) answer; hyper then ends the connection, or the stream of HTTP/2.
+/// Why a request ends without a (whole) answer; hyper then ends the connection, or the stream of
+/// HTTP/2.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Abort {
     #[error("the answer is broken off as scripted")]
