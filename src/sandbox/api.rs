@@ -135,7 +135,7 @@ impl Api {
 
 /// An error of Defender's shape; `target` is its tracking id.
 pub(crate) fn error(status: StatusCode, code: &str, message: &str, target: String) -> Answer {
-    reply::with_json(status, &reply::error_body(code, message, &target))
+    reply::with_json(status, &reply::error_body(code, message, target))
 }
 
 /// An error of Graph's shape.
@@ -145,7 +145,7 @@ pub(crate) fn graph_error(
     message: &str,
     request_id: String,
 ) -> Answer {
-    reply::with_json(status, &reply::graph_error_body(code, message, &request_id))
+    reply::with_json(status, &reply::graph_error_body(code, message, request_id))
 }
 
 /// What reached the sandbox: the request target byte for byte, and how much body.

@@ -1,8 +1,11 @@
 //! Machine actions: started by a POST on a machine, finished after they were looked at a few times.
 
-use http::{Method, StatusCode};
-use serde_json::{Map, Value, json};
+mod verbs;
 
+use http::{Method, StatusCode};
+use serde_json::{Value, json};
+
+use self::verbs::VERBS;
 use super::machines::seconds;
 use super::names::{draw, guid, pick};
 use super::page::{Listing, Next};
@@ -219,97 +222,6 @@ fn cancel(store: &Store, request: &Request<'_>, id: &str) -> Result<Answer, Refu
 fn is_final(status: &str) -> bool {
     !matches!(status, "Pending" | "InProgress")
 }
-
-/// One thing to do to a machine.
-struct Verb {
-    name: &'static str,
-    kind: &'static str,
-}
-
-impl Verb {
-    /// What the body says beyond its comment, as properties of the action.
-    fn details(&self, body: &Map<String, Value>) -> Result<Value, Refusal> {
-        match self.kind {
-            "Isolate" => Ok(
-                json!({"scope": choice(body, "IsolationType", &["Full", "Selective", "UnManagedDevice"])?}),
-            ),
-            "RunAntiVirusScan" => {
-                Ok(json!({"scope": choice(body, "ScanType", &["Quick", "Full"])?}))
-            }
-            "LiveResponse" => commands(body),
-            "StopAndQuarantineFile" => {
-                let sha1 = required(body, "Sha1")?;
-                Ok(
-                    json!({"relatedFileInfo": {"fileIdentifier": sha1, "fileIdentifierType": "Sha1"}}),
-                )
-            }
-            _ => Ok(json!({})),
-        }
-    }
-}
-
-fn choice<'a>(
-    body: &'a Map<String, Value>,
-    field: &'static str,
-    choices: &[&str],
-) -> Result<&'a str, Refusal> {
-    let chosen = required(body, field)?;
-    let known = choices.contains(&chosen).then_some(chosen);
-    known.ok_or_else(|| Refusal::Body(format!("{field} must be one of {}", choices.join(", "))))
-}
-
-fn commands(body: &Map<String, Value>) -> Result<Value, Refusal> {
-    let commands = body
-        .get("Commands")
-        .and_then(Value::as_array)
-        .filter(|commands| !commands.is_empty());
-    let commands = commands.ok_or(Refusal::Missing("Commands"))?.iter().zip(0..).map(|(command, index): (_, u32)| {
-        json!({
-            "index": index, "startTime": null, "endTime": null, "commandStatus": "Created", "errors": [],
-            "command": {"type": command["type"], "params": command["params"]},
-        })
-    });
-    Ok(json!({"commands": commands.collect::<Vec<_>>()}))
-}
-
-const VERBS: [Verb; 9] = [
-    Verb {
-        name: "isolate",
-        kind: "Isolate",
-    },
-    Verb {
-        name: "unisolate",
-        kind: "Unisolate",
-    },
-    Verb {
-        name: "runAntiVirusScan",
-        kind: "RunAntiVirusScan",
-    },
-    Verb {
-        name: "collectInvestigationPackage",
-        kind: "CollectInvestigationPackage",
-    },
-    Verb {
-        name: "offboard",
-        kind: "Offboard",
-    },
-    Verb {
-        name: "runliveresponse",
-        kind: "LiveResponse",
-    },
-    Verb {
-        name: "restrictCodeExecution",
-        kind: "RestrictCodeExecution",
-    },
-    Verb {
-        name: "unrestrictCodeExecution",
-        kind: "UnrestrictCodeExecution",
-    },
-    Verb {
-        name: "StopAndQuarantineFile",
-        kind: "StopAndQuarantineFile",
-    },
-];
 
 const ACTIONS: Listing = Listing {
     kind: "MachineActions",

@@ -28,7 +28,7 @@ pub(super) fn records(request: &Request<'_>) -> Result<Answer, Refusal> {
     };
     let page_size = query
         .number("pagesize")?
-        .or(request.page_size.map(|size| size as u64))
+        .or_else(|| request.page_size.map(|size| size as u64))
         .unwrap_or(50_000);
     if page_size == 0 || page_size > MAX_PAGE {
         return Err(Refusal::OverCap {

@@ -1,13 +1,15 @@
-//! The `$filter` of OData, as far as the documented examples use it: parsed once, asked of each record.
+//! The `$filter` of `OData`, as far as the documented examples use it: parsed once, asked of each record.
 
 mod lex;
 mod parse;
+mod scalar;
 
 use std::cmp::Ordering;
 
 use serde_json::Value;
 
-use super::times;
+use self::scalar::Scalar;
+pub(super) use self::scalar::{order, property};
 
 /// A parsed `$filter`.
 #[derive(Debug, Clone, PartialEq)]
@@ -255,33 +257,6 @@ impl Malformed {
     }
 }
 
-/// How two values of one property sort: what is missing first, times as times.
-pub(super) fn order(left: &Value, right: &Value) -> Ordering {
-    match (Scalar::of(left), Scalar::of(right)) {
-        (Scalar::Null, Scalar::Null) => Ordering::Equal,
-        (Scalar::Null, _) => Ordering::Less,
-        (_, Scalar::Null) => Ordering::Greater,
-        (left, right) => left.order(&right).unwrap_or(Ordering::Equal),
-    }
-}
-
-/// The property `name` of `record`, letter case aside: the documentation itself varies it.
-pub(super) fn property<'a>(record: &'a Value, name: &str) -> &'a Value {
-    static NULL: Value = Value::Null;
-    let Value::Object(fields) = record else {
-        return &NULL;
-    };
-    fields
-        .get(name)
-        .or_else(|| {
-            fields
-                .iter()
-                .find(|(key, _)| key.eq_ignore_ascii_case(name))
-                .map(|(_, value)| value)
-        })
-        .unwrap_or(&NULL)
-}
-
 /// Asks `parts` in turn until one answers `decisive`; that is the answer, else the opposite.
 fn holds_until(parts: &[Filter], scope: &Scope<'_>, decisive: bool) -> Result<bool, Malformed> {
     for part in parts {
@@ -343,55 +318,6 @@ impl Scope<'_> {
 
 fn descend<'a>(value: &'a Value, path: &[String]) -> &'a Value {
     path.iter().fold(value, |value, name| property(value, name))
-}
-
-/// A value as comparisons see it.
-#[derive(Debug)]
-enum Scalar<'a> {
-    Null,
-    Bool(bool),
-    Number(f64),
-    Text(&'a str),
-    Time(i64),
-}
-
-impl<'a> Scalar<'a> {
-    fn of(value: &'a Value) -> Self {
-        match value {
-            Value::Bool(truth) => Self::Bool(*truth),
-            Value::Number(number) => Self::Number(number.as_f64().unwrap_or_default()),
-            // Only a full date and time: "2026" or a version number is a text.
-            Value::String(text) if text.len() >= 20 && text.as_bytes()[10] == b'T' => {
-                times::parse(text).map_or(Self::Text(text), Self::Time)
-            }
-            Value::String(text) => Self::Text(text),
-            Value::Null | Value::Array(_) | Value::Object(_) => Self::Null,
-        }
-    }
-
-    fn order(&self, other: &Self) -> Result<Ordering, Malformed> {
-        match (self, other) {
-            (Self::Bool(left), Self::Bool(right)) => Ok(left.cmp(right)),
-            (Self::Number(left), Self::Number(right)) => Ok(left.total_cmp(right)),
-            (Self::Text(left), Self::Text(right)) => Ok(left.cmp(right)),
-            (Self::Time(left), Self::Time(right)) => Ok(left.cmp(right)),
-            (left, right) => Err(Malformed::Types {
-                left: left.edm(),
-                right: right.edm(),
-            }),
-        }
-    }
-
-    /// The name of its kind in the service's messages.
-    fn edm(&self) -> &'static str {
-        match self {
-            Self::Null => "Edm.Null",
-            Self::Bool(_) => "Edm.Boolean",
-            Self::Number(_) => "Edm.Double",
-            Self::Text(_) => "Edm.String",
-            Self::Time(_) => "Edm.DateTimeOffset",
-        }
-    }
 }
 
 #[cfg(test)]

@@ -1,18 +1,19 @@
 //! Incidents of Defender XDR, each with its alerts.
 
-use std::collections::HashMap;
+mod related;
 
 use http::Method;
 use serde_json::{Value, json};
 
+pub(super) use self::related::Related;
 use super::machines::seconds;
 use super::names::{draw, pick};
 use super::page::{Listing, Next};
 use super::refusal::Refusal;
 use super::request::{Request, Shaped, text};
 use super::triage::{CLASSIFICATIONS, Changes, DETERMINATIONS, Kind, Rule};
-use super::world::{Store, World, find, find_mut};
-use super::{Answer, evidence, reply, texts};
+use super::world::{Store, find, find_mut};
+use super::{Answer, reply, texts};
 
 /// Incidents in the sandbox, newest first.
 pub(super) const COUNT: u64 = 300;
@@ -154,112 +155,6 @@ pub(super) fn place(index: u64) -> Place {
         ordinal,
         age: 4000 + newest - i64::try_from(ordinal).unwrap_or_default() * 420,
     }
-}
-
-/// The alerts of every incident, gathered once for a whole page.
-pub(super) struct Related<'a> {
-    alerts: HashMap<u64, Vec<&'a Value>>,
-    machines: HashMap<&'a str, &'a Value>,
-}
-
-impl<'a> Related<'a> {
-    /// Gathers them from `world`.
-    pub(super) fn of(world: &'a World) -> Self {
-        let mut alerts: HashMap<u64, Vec<&Value>> = HashMap::new();
-        for alert in &world.alerts {
-            alerts
-                .entry(alert["incidentId"].as_u64().unwrap_or_default())
-                .or_default()
-                .push(alert);
-        }
-        let machines = world
-            .machines
-            .iter()
-            .map(|machine| (text(machine, "id"), machine))
-            .collect();
-        Self { alerts, machines }
-    }
-
-    /// The alerts of the incident `id`.
-    pub(super) fn alerts_of(&self, id: u64) -> impl Iterator<Item = &'a Value> {
-        self.alerts.get(&id).into_iter().flatten().copied()
-    }
-
-    /// The machine that `alert` is on.
-    pub(super) fn machine(&self, alert: &Value) -> &'a Value {
-        static NONE: Value = Value::Null;
-        self.machines
-            .get(text(alert, "machineId"))
-            .copied()
-            .unwrap_or(&NONE)
-    }
-
-    fn with_alerts(&self, incident: &Value) -> Value {
-        let mut whole = incident.clone();
-        let id = incident["incidentId"].as_u64().unwrap_or_default();
-        whole["alerts"] = self
-            .alerts_of(id)
-            .map(|alert| self.alert(alert))
-            .collect::<Vec<_>>()
-            .into();
-        whole
-    }
-
-    /// `alert` as an incident shows it.
-    fn alert(&self, alert: &Value) -> Value {
-        let machine = self.machine(alert);
-        let entities: Vec<Value> = evidence::of(alert)
-            .iter()
-            .map(|evidence| evidence::entity(evidence, text(machine, "id")))
-            .collect();
-        json!({
-            "alertId": alert["id"],
-            "providerAlertId": alert["id"],
-            "incidentId": alert["incidentId"],
-            "serviceSource": "MicrosoftDefenderForEndpoint",
-            "creationTime": alert["alertCreationTime"],
-            "lastUpdatedTime": alert["lastUpdateTime"],
-            "resolvedTime": alert["resolvedTime"],
-            "firstActivity": alert["firstEventTime"],
-            "lastActivity": alert["lastEventTime"],
-            "title": alert["title"],
-            "description": alert["description"],
-            "category": alert["category"],
-            "status": alert["status"],
-            "severity": alert["severity"],
-            "investigationId": alert["investigationId"],
-            "investigationState": alert["investigationState"],
-            "classification": alert["classification"],
-            "determination": alert["determination"],
-            "detectionSource": alert["detectionSource"],
-            "detectorId": alert["detectorId"],
-            "assignedTo": alert["assignedTo"],
-            "actorName": null,
-            "threatFamilyName": alert["threatFamilyName"],
-            "mitreTechniques": alert["mitreTechniques"],
-            "devices": [device(machine)],
-            "entities": entities,
-        })
-    }
-}
-
-fn device(machine: &Value) -> Value {
-    json!({
-        "mdatpDeviceId": machine["id"],
-        "aadDeviceId": machine["aadDeviceId"],
-        "deviceDnsName": machine["computerDnsName"],
-        "osPlatform": machine["osPlatform"],
-        "version": machine["version"],
-        "osProcessor": machine["osProcessor"],
-        "osBuild": machine["osBuild"],
-        "healthStatus": machine["healthStatus"],
-        "riskScore": machine["riskScore"],
-        "rbacGroupName": machine["rbacGroupName"],
-        "firstSeen": machine["firstSeen"],
-        "tags": machine["machineTags"],
-        "defenderAvStatus": "Updated",
-        "onboardingStatus": machine["onboardingStatus"],
-    })
 }
 
 fn comments(index: u64, time: &Value) -> Vec<Value> {

@@ -121,8 +121,7 @@ fn change(store: &Store, request: &Request<'_>, rest: &[&str]) -> Result<Answer,
     match (request.method, rest) {
         (&Method::POST, [id, "tags"]) => tag(store, request, id),
         (&Method::POST, [id, verb]) => actions::start(store, request, (id, verb)),
-        (_, [] | [_]) => Err(request.method_refused("GET")),
-        (_, [_, "alerts" | "vulnerabilities", ..]) => Err(request.method_refused("GET")),
+        (_, [] | [_] | [_, "alerts" | "vulnerabilities", ..]) => Err(request.method_refused("GET")),
         (_, [_, verb]) if *verb == "tags" || actions::is_verb(verb) => {
             Err(request.method_refused("POST"))
         }

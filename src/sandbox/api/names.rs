@@ -24,7 +24,7 @@ pub(super) fn hex(drawn: u64, digits: usize) -> String {
     let mut text = String::with_capacity(digits + 16);
     let mut block = 0;
     while text.len() < digits {
-        text.push_str(&format!("{:016x}", draw(drawn.wrapping_add(block), "hex")));
+        text += &format!("{:016x}", draw(drawn.wrapping_add(block), "hex"));
         block += 1;
     }
     text.truncate(digits);

@@ -1,4 +1,4 @@
-//! The query of a call: percent-decoded names and values, and the OData options among them.
+//! The query of a call: percent-decoded names and values, and the `OData` options among them.
 
 use super::filter::{self, Filter};
 use super::refusal::Refusal;
@@ -102,7 +102,7 @@ impl Query {
     }
 }
 
-/// The OData options of a list.
+/// The `OData` options of a list.
 #[derive(Debug)]
 pub(super) struct Options {
     pub(super) top: Option<u64>,

@@ -97,14 +97,14 @@ pub(super) fn refused(request: &Request<'_>, refusal: &Refusal) -> Answer {
 }
 
 /// Defender's error object; `target` is its tracking id.
-pub(super) fn error_body(code: &str, message: &str, target: &str) -> Value {
-    json!({"error": {"code": code, "message": message, "target": target}})
+pub(super) fn error_body(code: &str, message: &str, target: String) -> Value {
+    json!({"error": {"code": code, "message": message, "target": Value::String(target)}})
 }
 
 /// Graph's error object.
-pub(super) fn graph_error_body(code: &str, message: &str, request_id: &str) -> Value {
+pub(super) fn graph_error_body(code: &str, message: &str, request_id: String) -> Value {
     let date = times::after(0).trim_end_matches('Z').to_owned();
-    let inner = json!({"date": date, "request-id": request_id, "client-request-id": request_id});
+    let inner = json!({"date": date, "request-id": request_id.clone(), "client-request-id": Value::String(request_id)});
     json!({"error": {"code": code, "message": message, "innerError": inner}})
 }
 

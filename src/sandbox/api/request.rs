@@ -31,9 +31,9 @@ impl<'a> Request<'a> {
             .filter(|part| !part.is_empty())
             .map(|part| odata::decode(part, false))
             .collect();
-        segments
-            .iter_mut()
-            .for_each(|segment| segment.make_ascii_lowercase());
+        for segment in &mut segments {
+            segment.make_ascii_lowercase();
+        }
         let (family, prefix) = match segments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
             ["api", "v1.0", ..] => (Family::Defender, 2),
             ["api", ..] => (Family::Defender, 1),

@@ -120,7 +120,7 @@ fn page_size_is_a_setting_and_is_reset() {
         "https://eu.example/api/machines?$filter=rbacGroupId+gt+0&$skip=60"
     );
     assert_eq!(
-        body.as_object().unwrap().keys().last().unwrap(),
+        body.as_object().unwrap().keys().next_back().unwrap(),
         "@odata.nextLink"
     );
     api.reset();
@@ -457,16 +457,13 @@ fn an_action_is_unique_while_active_and_ends_by_being_watched() {
         (status, &action["type"], &action["status"]),
         (201, &"Isolate".into(), &"Pending".into())
     );
-    let (status, refused) = send(&api, &Method::POST, &target, body);
-    assert_eq!(
-        (status, code(&refused)),
-        (400, "ActiveRequestAlreadyExists")
-    );
+    let (again, refused) = send(&api, &Method::POST, &target, body);
+    assert_eq!((again, code(&refused)), (400, "ActiveRequestAlreadyExists"));
     let watch = format!("/api/machineactions/{}", action["id"].as_str().unwrap());
-    let states: Vec<Value> = (0..4)
+    let watched: Vec<Value> = (0..4)
         .map(|_| get(&api, &watch).1["status"].clone())
         .collect();
-    assert_eq!(states, ["Pending", "InProgress", "Succeeded", "Succeeded"]);
+    assert_eq!(watched, ["Pending", "InProgress", "Succeeded", "Succeeded"]);
     assert_eq!(send(&api, &Method::POST, &target, body).0, 201);
     assert_eq!(api.executions()["POST isolate"], 2);
     assert_eq!(
@@ -599,7 +596,7 @@ fn export_pages_join_to_the_whole() {
     assert_eq!(seen.iter().collect::<BTreeSet<_>>().len(), 2500);
     let (_, page) = get(&api, &format!("{base}?pageSize=5"));
     assert_eq!(
-        page.as_object().unwrap().keys().last().unwrap(),
+        page.as_object().unwrap().keys().next_back().unwrap(),
         "@odata.nextLink"
     );
     let link = page["@odata.nextLink"].as_str().unwrap();

@@ -2,6 +2,7 @@ use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
+use crate::sandbox::api::times;
 
 fn accepts(source: &str) -> Result<bool, Malformed> {
     let record = json!({
