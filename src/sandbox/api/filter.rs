@@ -1,6 +1,7 @@
 //! The `$filter` of `OData`, as far as the documented examples use it: parsed once, asked of each record.
 
 mod lex;
+mod malformed;
 mod parse;
 mod scalar;
 
@@ -8,6 +9,7 @@ use std::cmp::Ordering;
 
 use serde_json::Value;
 
+pub(super) use self::malformed::Malformed;
 use self::scalar::Scalar;
 pub(super) use self::scalar::{order, property};
 
@@ -224,35 +226,6 @@ impl Function {
                 left: left.edm(),
                 right: right.edm(),
             }),
-        }
-    }
-}
-
-/// What a filter may be wrong about; the text says where.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub(super) enum Malformed {
-    #[error("Syntax error at position {at} in '{text}'")]
-    Syntax { at: usize, text: String },
-    #[error("There is an unterminated string literal at position {at} in '{text}'")]
-    Unterminated { at: usize, text: String },
-    #[error("Could not find a filterable property named '{0}'")]
-    Property(String),
-    #[error(
-        "A binary operator with incompatible types was detected. Found operand types '{left}' and '{right}'"
-    )]
-    Types {
-        left: &'static str,
-        right: &'static str,
-    },
-    #[error("The filter is nested too deeply")]
-    TooDeep,
-}
-
-impl Malformed {
-    fn at(at: usize, source: &str) -> Self {
-        Self::Syntax {
-            at,
-            text: source.to_owned(),
         }
     }
 }

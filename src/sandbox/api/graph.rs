@@ -82,12 +82,12 @@ fn alerts(store: &Store, request: &Request<'_>, rest: &[&str]) -> Result<Answer,
         (&Method::GET, []) => {
             let world = store.read();
             let related = Related::of(&world);
-            let all: Vec<Value> = world
-                .alerts
-                .iter()
-                .map(|alert| shapes::alert(alert, related.machine(alert)))
-                .collect();
-            ALERTS.answer(request, &all)
+            let all: Vec<Value> = world.alerts.iter().map(shapes::bare_alert).collect();
+            let whole = |bare| match find(&world.alerts, "id", ("Alert", text(bare, "id"))) {
+                Ok(alert) => Shaped::Owned(shapes::alert(alert, related.machine(alert))),
+                Err(_) => Shaped::Borrowed(bare),
+            };
+            Ok(ALERTS.page(request, &all)?.answer(request, whole))
         }
         (&Method::GET, [id]) => alert(store, request, id),
         (&Method::PATCH, [id]) => {

@@ -21,12 +21,8 @@ pub(super) fn pick<T: Copy>(drawn: u64, choices: &[T]) -> T {
 
 /// `digits` lower-case hexadecimal digits: a device id has 40, a SHA-1 40, a SHA-256 64.
 pub(super) fn hex(drawn: u64, digits: usize) -> String {
-    let mut text = String::with_capacity(digits + 16);
-    let mut block = 0;
-    while text.len() < digits {
-        text += &format!("{:016x}", draw(drawn.wrapping_add(block), "hex"));
-        block += 1;
-    }
+    let block = |block| format!("{:016x}", draw(drawn.wrapping_add(block), "hex"));
+    let mut text: String = (0..).map(block).take(digits.div_ceil(16)).collect();
     text.truncate(digits);
     text
 }

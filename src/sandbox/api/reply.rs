@@ -104,7 +104,7 @@ pub(super) fn error_body(code: &str, message: &str, target: String) -> Value {
 /// Graph's error object.
 pub(super) fn graph_error_body(code: &str, message: &str, request_id: String) -> Value {
     let date = times::after(0).trim_end_matches('Z').to_owned();
-    let inner = json!({"date": date, "request-id": request_id.clone(), "client-request-id": Value::String(request_id)});
+    let inner = json!({"date": date, "request-id": request_id, "client-request-id": Value::String(request_id)});
     json!({"error": {"code": code, "message": message, "innerError": inner}})
 }
 

@@ -68,7 +68,7 @@ mod tests {
     fn rows_are_separated_and_closed_at_every_count() {
         for count in [0, 1, 2, 20_000] {
             let chunks = Chunks::new(b"[".to_vec(), 0..count, b"]".to_vec(), |row, out| {
-                append(out, &row)
+                append(out, &row);
             });
             let text: Vec<u8> = chunks.flatten().collect();
             let rows: Vec<u64> = serde_json::from_slice(&text).unwrap();
@@ -79,7 +79,7 @@ mod tests {
     #[test]
     fn chunks_stay_small() {
         let chunks = Chunks::new(Vec::new(), 0..100_000, Vec::new(), |row, out| {
-            append(out, &row)
+            append(out, &row);
         });
         assert!(
             chunks

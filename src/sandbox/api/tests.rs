@@ -324,6 +324,27 @@ fn incidents_hold_their_alerts() {
 }
 
 #[test]
+fn graph_alerts_have_their_evidence_in_every_list() {
+    let api = Api::new();
+    let (_, list) = get(
+        &api,
+        "/v1.0/security/alerts_v2?$top=2&$filter=severity+eq+'high'",
+    );
+    let alert = &values(&list)[1];
+    assert_eq!(alert["severity"], "high");
+    assert_eq!(
+        alert["evidence"][0]["@odata.type"],
+        "#microsoft.graph.security.deviceEvidence"
+    );
+    let (_, mut one) = get(
+        &api,
+        &format!("/beta/security/alerts_v2/{}", alert["id"].as_str().unwrap()),
+    );
+    one.as_object_mut().unwrap().shift_remove("@odata.context");
+    assert_eq!(&one, alert);
+}
+
+#[test]
 fn patched_incident_stays_patched_until_reset() {
     let api = Api::new();
     let target = "/api/incidents/924590";

@@ -1,7 +1,7 @@
 //! Everything that can change: the records, and the counters that are taken back to the start with them.
 
 use std::collections::BTreeMap;
-use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use serde_json::Value;
 
@@ -9,23 +9,27 @@ use super::refusal::Refusal;
 use super::request::text;
 use super::{actions, alerts, incidents, indicators, library, machines, times};
 
-/// The world behind its lock.
-pub(super) struct Store(RwLock<World>);
+/// The world behind its lock, made at the first call: a sandbox that is started must listen at once.
+pub(super) struct Store(OnceLock<RwLock<World>>);
 
 impl Store {
     /// The world at its beginning.
     pub(super) fn new() -> Self {
-        Self(RwLock::new(World::new()))
+        Self(OnceLock::new())
     }
 
     /// For reading. A panic elsewhere leaves at worst a record half changed: nothing to stop serving for.
     pub(super) fn read(&self) -> RwLockReadGuard<'_, World> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner)
+        self.world().read().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// For changing.
     pub(super) fn write(&self) -> RwLockWriteGuard<'_, World> {
-        self.0.write().unwrap_or_else(PoisonError::into_inner)
+        self.world().write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn world(&self) -> &RwLock<World> {
+        self.0.get_or_init(|| RwLock::new(World::new()))
     }
 }
 

@@ -37,8 +37,15 @@ pub(super) fn incident(incident: &Value) -> Value {
     })
 }
 
-/// An alert of `/security/alerts_v2`, on `machine`.
+/// An alert of `/security/alerts_v2` with its evidence, on `machine`.
 pub(super) fn alert(alert: &Value, machine: &Value) -> Value {
+    let mut whole = bare_alert(alert);
+    whole["evidence"] = evidence(alert, machine).into();
+    whole
+}
+
+/// An alert of `/security/alerts_v2` without its evidence: enough for filter and order.
+pub(super) fn bare_alert(alert: &Value) -> Value {
     let (id, incident) = (text(alert, "id"), alert["incidentId"].to_string());
     let comments = alert["comments"]
         .as_array()
@@ -77,7 +84,7 @@ pub(super) fn alert(alert: &Value, machine: &Value) -> Value {
         "additionalData": null,
         "systemTags": [],
         "comments": comments.iter().map(comment).collect::<Vec<_>>(),
-        "evidence": evidence(alert, machine),
+        "evidence": [],
     })
 }
 
