@@ -189,7 +189,9 @@ mod tests {
     }
 
     fn names(headers: &HeaderMap) -> Vec<&str> {
-        headers.keys().map(HeaderName::as_str).collect()
+        let mut names: Vec<&str> = headers.keys().map(HeaderName::as_str).collect();
+        names.sort_unstable();
+        names
     }
 
     #[test]
@@ -281,7 +283,7 @@ mod tests {
             ("etag", "x"),
         ]);
         strip_response(&mut headers);
-        assert_eq!(names(&headers), ["retry-after", "etag"]);
+        assert_eq!(names(&headers), ["etag", "retry-after"]);
     }
 
     #[test]

@@ -1,9 +1,10 @@
 //! Keeps paging inside the proxy: absolute upstream links in an answer become links to the origin the client called.
 //!
-//! Three things are rewritten and nothing else: `Location`, `Content-Location` and `Link` headers, and, in streamed JSON,
-//! the values of the `OData` control fields `@odata.nextLink`, `@odata.deltaLink` and `@odata.context`. Upstream is asked for
-//! gzip, because a body can only be searched decoded; so this module also decodes, and takes back every header that was
-//! true of the old bytes only. It parses no JSON, keeps no body and knows nothing of routes: what counts as "ours" comes in as [`Links`].
+//! Three things are rewritten and nothing else: `Location`, `Content-Location` and `Link` headers, and, in streamed
+//! JSON, the values of the `OData` control fields `@odata.nextLink`, `@odata.deltaLink` and `@odata.context`.
+//! Upstream is asked for gzip, because a body can only be searched decoded; so this module also decodes, and takes
+//! back every header that was true of the old bytes only. It parses no JSON, keeps no body and knows nothing of
+//! routes: what counts as "ours" comes in as [`Links`].
 
 mod body;
 mod encodings;
@@ -50,9 +51,9 @@ pub struct Rewrite<'a> {
 impl Rewrite<'_> {
     /// Rewrites the answer to a `method` request, its headers at once and its body as it streams.
     ///
-    /// With [`Scope::Off`] the answer comes back as it is: the client's own `Accept-Encoding` went upstream, so even its
-    /// coding is upstream's reply to the client. The body fails with a [`GunzipError`] where gzip that must be decoded is
-    /// cut short or corrupt, and otherwise as the body inside does.
+    /// With [`Scope::Off`] the answer comes back as it is: the client's own `Accept-Encoding` went upstream, so even
+    /// its coding is upstream's reply to the client. The body fails with a [`GunzipError`] where gzip that must be
+    /// decoded is cut short or corrupt, and otherwise as the body inside does.
     pub fn response<B>(&self, method: &Method, response: Response<B>) -> Response<Rewritten<B>>
     where
         B: Body<Data = Bytes> + Unpin,
@@ -94,7 +95,8 @@ pub enum Scope {
     Off,
     /// In headers, and in the control fields of the whole body.
     Fields,
-    /// In headers, and in control fields up to the first key `Results` or `results`: what follows are hunting rows, which are data.
+    /// In headers, and in control fields up to the first key `Results` or `results`: what follows are hunting rows,
+    /// which are data.
     FieldsUntilRows,
 }
 

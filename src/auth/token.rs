@@ -143,7 +143,7 @@ const WANTED: u8 = 2;
 mod tests {
     use super::*;
 
-    const HOUR: Duration = Duration::from_secs(3_600);
+    const HOUR: Duration = Duration::from_hours(1);
 
     #[test]
     fn renews_with_a_margin_that_fits_its_life() {

@@ -97,7 +97,8 @@ impl<B> Linked<B> {
         }
     }
 
-    /// The next piece, together with those behind it as long as all are small: a replaced origin is no frame of its own.
+    /// The next piece, together with those behind it as long as all are small: a replaced origin is no frame of its
+    /// own.
     fn take(&mut self) -> Option<Bytes> {
         let first = self.pieces.pop_front()?;
         let mut total = first.len();
@@ -268,6 +269,17 @@ mod tests {
             .unwrap(),
             START.as_bytes()
         );
+    }
+
+    #[test]
+    fn trailers_come_behind_what_was_held_back() {
+        let frames = [
+            Ok(Frame::data(START.into())),
+            Ok(Frame::trailers(HeaderMap::new())),
+        ];
+        let drained = drain(linked(Script::new(frames)));
+        assert!(drained.trailers.is_some());
+        assert_eq!(drained.data().unwrap(), START.as_bytes());
     }
 
     #[test]

@@ -47,9 +47,9 @@ impl Encodings {
 
 /// Prepares a request's `Accept-Encoding` for rewriting its answer, and tells what the client accepts.
 ///
-/// Upstream is asked for gzip whatever the client said: it is the only coding [`Gunzip`](super::Gunzip) undoes, and it saves
-/// most of the transfer even where the client then gets the body decoded. The line stays as it is with [`Scope::Off`], and for
-/// a `Range`, since a part of gzip is of no use to anyone who did not ask for it.
+/// Upstream is asked for gzip whatever the client said: it is the only coding [`Gunzip`](super::Gunzip) undoes, and
+/// it saves most of the transfer even where the client then gets the body decoded. The line stays as it is with
+/// [`Scope::Off`], and for a `Range`, since a part of gzip is of no use to anyone who did not ask for it.
 pub fn negotiate(headers: &mut HeaderMap, scope: Scope) -> Encodings {
     let client = Encodings::of(headers);
     if scope != Scope::Off && !headers.contains_key(RANGE) {

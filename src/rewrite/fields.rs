@@ -1,4 +1,5 @@
-//! The search for `OData` control fields in JSON that comes in chunks. Chunks in, chunks out: no I/O, no body, no JSON parser.
+//! The search for `OData` control fields in JSON that comes in chunks. Chunks in, chunks out: no I/O, no body, no
+//! JSON parser.
 
 use std::mem;
 use std::sync::{Arc, LazyLock};
@@ -13,12 +14,12 @@ use super::rows::Rows;
 
 /// Replaces upstream origins in the values of `@odata.nextLink`, `@odata.deltaLink` and `@odata.context`.
 ///
-/// A key counts when it *ends* with such a name (`alerts@odata.nextLink`). No parser is needed to know a key: inside a JSON
-/// string every quote has a backslash before it. So the quote straight behind a name, where a letter is before it, is not
-/// inside a string but closes one; and a closed string with a colon behind it is a key.
+/// A key counts when it *ends* with such a name (`alerts@odata.nextLink`). No parser is needed to know a key: inside
+/// a JSON string every quote has a backslash before it. So the quote straight behind a name, where a letter is before
+/// it, is not inside a string but closes one; and a closed string with a colon behind it is a key.
 ///
-/// What doesn't change leaves as slices of the chunks that came in. Held back from one chunk to the next are only the first
-/// bytes of a control field's value, as long as they may be one of the origins: at most [`Links::reach`] bytes.
+/// What doesn't change leaves as slices of the chunks that came in. Held back from one chunk to the next are only the
+/// first bytes of a control field's value, as long as they may be one of the origins: at most [`Links::reach`] bytes.
 #[derive(Clone, Debug)]
 pub struct Fields {
     links: Arc<Links>,
@@ -190,7 +191,8 @@ enum State {
 impl State {
     /// The state behind `byte`, unless with this byte it is no control field.
     ///
-    /// The byte then has to be looked at again as text; the bytes before it need not, as only the first of a name is an `@`.
+    /// The byte then has to be looked at again as text; the bytes before it need not, as only the first of a name is
+    /// an `@`.
     fn after(self, byte: u8) -> Option<Self> {
         match self {
             Self::Prefix(rest) => past(byte, rest).map(|rest| {
@@ -238,7 +240,8 @@ fn emit(piece: Bytes, out: &mut impl FnMut(Bytes)) {
     }
 }
 
-/// What all names start with. It must hold its first byte only once, and the names must not hold it: see [`State::after`].
+/// What all names start with. It must hold its first byte only once, and the names must not hold it: see
+/// [`State::after`].
 const PREFIX: &[u8] = b"@odata.";
 
 /// The rest of the names, each with the quote that closes its key. No two start alike.

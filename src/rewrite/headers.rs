@@ -71,7 +71,8 @@ pub(super) fn vary_on_encoding(headers: &mut HeaderMap) {
     }
 }
 
-/// Whether the content is declared to be JSON, that is `application/json` or `application/*+json`; `None` without a declaration.
+/// Whether the content is declared to be JSON, that is `application/json` or `application/*+json`; `None` without a
+/// declaration.
 pub(super) fn is_json(headers: &HeaderMap) -> Option<bool> {
     let value = headers.get(CONTENT_TYPE)?.to_str().unwrap_or_default();
     let essence = value

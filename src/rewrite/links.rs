@@ -1,30 +1,35 @@
-//! The origins that belong to the proxy, and recognising one at the start of a URL. No URL is parsed beyond its authority.
+//! The origins that belong to the proxy, and recognising one at the start of a URL. No URL is parsed beyond its
+//! authority.
 
 /// The origins whose links are led back to the proxy.
 ///
-/// A scheme and a host compare without case, and the default port equals none. Anything unusual (user information, an empty
-/// port, a final dot, percent-encoding) belongs to nobody: a link left alone does no harm, one wrongly rewritten might.
+/// A scheme and a host compare without case, and the default port equals none. Anything unusual (user information, an
+/// empty port, a final dot, percent-encoding) belongs to nobody: a link left alone does no harm, one wrongly
+/// rewritten might.
 #[derive(Clone, Debug, Default)]
 pub struct Links {
+    /// Each as it may be written: one without a port stands there with the default port, too.
     origins: Vec<(Scheme, Box<[u8]>)>,
     /// Length of the longest authority above.
     longest: usize,
 }
 
 impl Links {
-    /// Lists origins as `host`, `host:port` or `https://host:port` (all https), or as `http://host:port`. Empty entries are ignored.
+    /// Lists origins as `host`, `host:port` or `https://host:port` (all https), or as `http://host:port`. Empty entries
+    /// and other schemes are ignored.
     #[must_use]
     pub fn new<I: IntoIterator<Item = String>>(authorities: I) -> Self {
-        let origins: Vec<_> = authorities
-            .into_iter()
-            .filter_map(|entry| parse(&entry))
-            .collect();
-        let longest = origins
-            .iter()
-            .map(|(_, authority)| authority.len())
-            .max()
-            .unwrap_or(0);
-        Self { origins, longest }
+        let mut links = Self::default();
+        for entry in authorities {
+            let (scheme, authority) = match entry.split_once("://") {
+                Some(("http", authority)) => (Scheme::Http, authority),
+                Some(("https", authority)) => (Scheme::Https, authority),
+                Some(_) => continue,
+                None => (Scheme::Https, &*entry),
+            };
+            links.add(scheme, authority.trim_end_matches('/'));
+        }
+        links
     }
 
     /// Length of the scheme and authority at the start of `url`, a whole URL such as a `Location`, if they are listed.
@@ -41,8 +46,8 @@ impl Links {
 
     /// Tells whether `text`, the inside of a JSON string that may be cut anywhere, starts with a listed origin.
     ///
-    /// The slashes may be escaped (`https:\/\/host`), each for itself. The origin must be followed by `/`, `\/`, `?`, `#` or
-    /// the closing quote. Once [`reach`](Self::reach) bytes are there the answer is never [`Origin::Partial`].
+    /// The slashes may be escaped (`https:\/\/host`), each for itself. The origin must be followed by `/`, `\/`, `?`,
+    /// `#` or the closing quote. Once [`reach`](Self::reach) bytes are there the answer is never [`Origin::Partial`].
     #[must_use]
     pub fn origin_in_string(&self, text: &[u8]) -> Origin {
         match self.parse_in_string(text) {
@@ -57,7 +62,26 @@ impl Links {
     pub fn reach(&self) -> usize {
         const ESCAPED_SCHEME: usize = br"https:\/\/".len();
         const ESCAPED_SLASH: usize = br"\/".len();
-        ESCAPED_SCHEME + self.longest + DEFAULT_PORT + ESCAPED_SLASH
+        ESCAPED_SCHEME + self.longest + ESCAPED_SLASH
+    }
+
+    fn add(&mut self, scheme: Scheme, authority: &str) {
+        let port = scheme.default_port();
+        let name = authority.strip_suffix(port).unwrap_or(authority);
+        if name.is_empty() {
+            return;
+        }
+        let has_port = name
+            .rsplit_once(':')
+            .is_some_and(|(_, port)| port.bytes().all(|digit| digit.is_ascii_digit()));
+        let forms = [
+            Some(name.to_owned()),
+            (!has_port).then(|| [name, port].concat()),
+        ];
+        for form in forms.into_iter().flatten() {
+            self.longest = self.longest.max(form.len());
+            self.origins.push((scheme, form.into_bytes().into()));
+        }
     }
 
     fn parse_in_string(&self, text: &[u8]) -> Result<(usize, bool), Miss> {
@@ -70,7 +94,7 @@ impl Links {
 
     /// Length of the listed authority at the start of `text`, if what follows ends an authority.
     fn authority(&self, scheme: Scheme, text: &[u8]) -> Result<usize, Miss> {
-        let window = self.longest + DEFAULT_PORT + 1;
+        let window = self.longest + 1;
         let Some(len) = text
             .iter()
             .take(window)
@@ -93,12 +117,9 @@ impl Links {
     }
 
     fn lists(&self, scheme: Scheme, authority: &[u8]) -> bool {
-        let authority = authority
-            .strip_suffix(scheme.default_port())
-            .unwrap_or(authority);
         self.origins
             .iter()
-            .any(|(listed, name)| *listed == scheme && name.eq_ignore_ascii_case(authority))
+            .any(|(listed, form)| *listed == scheme && form.eq_ignore_ascii_case(authority))
     }
 }
 
@@ -125,10 +146,10 @@ enum Scheme {
 }
 
 impl Scheme {
-    const fn default_port(self) -> &'static [u8] {
+    const fn default_port(self) -> &'static str {
         match self {
-            Self::Https => b":443",
-            Self::Http => b":80",
+            Self::Https => ":443",
+            Self::Http => ":80",
         }
     }
 }
@@ -139,19 +160,6 @@ enum Miss {
     Cut,
     /// It is something else.
     Foreign,
-}
-
-fn parse(entry: &str) -> Option<(Scheme, Box<[u8]>)> {
-    let (scheme, authority) = match entry.split_once("://") {
-        Some(("http", authority)) => (Scheme::Http, authority),
-        Some((_, authority)) => (Scheme::Https, authority),
-        None => (Scheme::Https, entry),
-    };
-    let authority = authority.trim_end_matches('/').as_bytes();
-    let authority = authority
-        .strip_suffix(scheme.default_port())
-        .unwrap_or(authority);
-    (!authority.is_empty()).then(|| (scheme, authority.into()))
 }
 
 /// The scheme at the start of `text`, and its length with the colon.
@@ -183,9 +191,6 @@ const fn is_authority(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_' | b':' | b'[' | b']')
 }
 
-/// Bytes a default port adds at most to a listed authority (`:443`).
-const DEFAULT_PORT: usize = 4;
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -198,6 +203,7 @@ mod tests {
                 "http://127.0.0.1:1234",
                 "https://full.contoso.example/",
                 "http://[::1]:80",
+                "ftp://ftp.contoso.example",
                 "",
                 "https://",
             ]
@@ -207,7 +213,7 @@ mod tests {
 
     #[test]
     fn header_urls() {
-        let cases: [(&str, Option<&str>); 29] = [
+        let cases: [(&str, Option<&str>); 31] = [
             (
                 "https://api.contoso.example/api/alerts",
                 Some("https://api.contoso.example"),
@@ -246,6 +252,7 @@ mod tests {
             ("https://api.contoso.example:80/", None),
             ("https://api.contoso.example:/", None),
             ("https://api.contoso.example:443:443/", None),
+            ("https://graph.contoso.example:8443:443/", None),
             ("https://api.contoso.example@evil.example/", None),
             ("https://api.contoso.example:443@evil.example/", None),
             ("https://user@api.contoso.example/", None),
@@ -256,6 +263,7 @@ mod tests {
             ("https:/api.contoso.example/", None),
             ("https:\\/\\/api.contoso.example/", None),
             ("https:///", None),
+            ("https://ftp.contoso.example/", None),
             ("/api/alerts", None),
             ("", None),
         ];
@@ -316,7 +324,7 @@ mod tests {
                 "{text}"
             );
         }
-        let longest = br"https:\/\/graph.contoso.example:8443:443\/";
+        let longest = br"https:\/\/graph.contoso.example:8443\/";
         assert_eq!(links.reach(), longest.len());
     }
 

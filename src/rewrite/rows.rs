@@ -4,8 +4,8 @@ use memchr::{memchr, memchr2};
 
 /// Looks for the first key `Results` or `results` in a document that comes in chunks.
 ///
-/// It goes from string to string, so that a quote inside one is never taken for the start of another. That costs more than a
-/// plain search, but only for the part of the answer before its rows: the schema and some statistics.
+/// It goes from string to string, so that a quote inside one is never taken for the start of another. That costs more
+/// than a plain search, but only for the part of the answer before its rows: the schema and some statistics.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Rows(State);
 

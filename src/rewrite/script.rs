@@ -3,7 +3,9 @@
 use std::collections::VecDeque;
 use std::io::{self, Write};
 use std::pin::Pin;
-use std::task::{Context, Poll, Waker};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll, Wake, Waker};
 
 use bytes::Bytes;
 use flate2::Compression;
@@ -68,12 +70,15 @@ impl Drained {
     }
 }
 
-/// Reads `body` to its end, and checks that it stays there.
+/// Reads `body` to its end, and checks the manners of a body: it stays at its end, says so only there, and wakes who
+/// waits.
 pub(super) fn drain<B>(mut body: B) -> Drained
 where
     B: Body<Data = Bytes, Error = BoxError> + Unpin,
 {
-    let mut context = Context::from_waker(Waker::noop());
+    let wakes = Arc::new(Wakes::default());
+    let counting = Waker::from(Arc::clone(&wakes));
+    let mut context = Context::from_waker(&counting);
     let mut drained = Drained {
         frames: Vec::new(),
         trailers: None,
@@ -81,8 +86,14 @@ where
         pauses: 0,
     };
     loop {
-        match Pin::new(&mut body).poll_frame(&mut context) {
-            Poll::Pending => drained.pauses += 1,
+        let said_end = body.is_end_stream();
+        let frame = Pin::new(&mut body).poll_frame(&mut context);
+        assert!(!said_end || matches!(frame, Poll::Ready(None)));
+        match frame {
+            Poll::Pending => {
+                drained.pauses += 1;
+                assert_eq!(wakes.0.load(Ordering::Relaxed), drained.pauses);
+            }
             Poll::Ready(None) => break,
             Poll::Ready(Some(Err(error))) => drained.error = Some(error),
             Poll::Ready(Some(Ok(frame))) => match frame.into_data() {
@@ -96,6 +107,15 @@ where
         Poll::Ready(None)
     ));
     drained
+}
+
+#[derive(Default)]
+struct Wakes(AtomicUsize);
+
+impl Wake for Wakes {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
 }
 
 pub(super) fn gzip(data: &[u8]) -> Vec<u8> {

@@ -1,88 +1,164 @@
-//! Temporary stub of the data behind the API stand-ins.
+//! What the Defender and Graph stand-ins answer: pure functions over records that are the same at every start.
+//!
+//! Tokens, rate limits, faults and the wire are not here; the server calls [`Api::answer`] after it has seen to them.
+
+mod actions;
+mod alerts;
+mod catalogue;
+mod evidence;
+mod export;
+mod filter;
+mod graph;
+mod hunting;
+mod incidents;
+mod indicators;
+mod library;
+mod machines;
+mod names;
+mod odata;
+mod page;
+mod refusal;
+mod reply;
+mod request;
+mod stream;
+mod texts;
+mod times;
+mod triage;
+mod world;
 
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use http::header::CONTENT_TYPE;
 use http::{HeaderName, HeaderValue, Method, StatusCode};
 use serde_json::json;
 
+use self::hunting::Dialect;
+use self::refusal::Refusal;
+use self::request::{Family, Request};
+use self::world::{Store, World};
+
+/// A call that passed the gate.
 pub(crate) struct Call<'a> {
     pub(crate) method: &'a Method,
+    /// Percent-encoded, as received.
     pub(crate) path: &'a str,
+    /// As received, without the `?`.
     pub(crate) query: Option<&'a str>,
+    /// The whole body, if it was small.
     pub(crate) body: &'a [u8],
+    /// What `@odata.nextLink` and `@odata.context` name: scheme and host, without a slash at the end.
     pub(crate) link_origin: &'a str,
+    /// A new GUID for an error.
     pub(crate) tracking: &'a dyn Fn() -> String,
 }
 
+/// An answer, not yet on the wire.
 pub(crate) struct Answer {
     pub(crate) status: StatusCode,
     pub(crate) headers: Vec<(HeaderName, HeaderValue)>,
     pub(crate) payload: Payload,
 }
 
+/// The body of an answer.
 pub(crate) enum Payload {
+    /// None at all.
     Empty,
+    /// All of it.
     Full(Bytes),
+    /// Made while it is read, so that memory stays flat; to be sent without a length.
     Chunks(Box<dyn Iterator<Item = Bytes> + Send>),
 }
 
-pub(crate) struct Api;
+/// The API of one sandbox with its records.
+pub(crate) struct Api {
+    store: Store,
+}
 
 impl Api {
+    /// The API with its records as they always are at the start.
     pub(crate) fn new() -> Self {
-        Self
+        Self {
+            store: Store::new(),
+        }
     }
 
+    /// Answers `call`. Everything has an answer; what is wrong gets the error object of its family.
     pub(crate) fn answer(&self, call: &Call<'_>) -> Answer {
-        let target = call.query.map_or_else(
-            || call.path.to_owned(),
-            |query| format!("{}?{query}", call.path),
-        );
-        let body = json!({
-            "@odata.context": call.link_origin, "method": call.method.as_str(), "target": target,
-            "bodyBytes": call.body.len(), "tracking": (call.tracking)(),
-            "value": vec!["sandbox"; 200],
-        });
-        json_answer(StatusCode::OK, &body)
+        let page_size = self.store.read().page_size;
+        let request = Request::parse(call, page_size);
+        let answer = match request.family {
+            Family::Defender => self.defender(&request),
+            Family::Graph | Family::GraphBeta => {
+                graph::answer(&self.store, &request, &request.segments())
+            }
+            Family::Unknown => Err(Refusal::NoSuchPath),
+        };
+        answer.unwrap_or_else(|refusal| reply::refused(&request, &refusal))
     }
 
-    pub(crate) fn reset(&self) {}
+    /// Takes everything back to the start: records, counts, size of pages.
+    pub(crate) fn reset(&self) {
+        *self.store.write() = World::new();
+    }
 
+    /// How often each `POST` that must not be sent twice was executed, as in `"POST isolate"`.
     pub(crate) fn executions(&self) -> BTreeMap<String, u64> {
-        BTreeMap::new()
+        self.store.read().executions.clone()
     }
 
-    pub(crate) fn page_size(&self, _size: Option<usize>) {}
+    /// Sets the records in a page of every list (for calls without `$top`), or goes back to the documented sizes.
+    pub(crate) fn page_size(&self, size: Option<usize>) {
+        // A page of none would never come to the end.
+        self.store.write().page_size = size.map(|size| size.max(1));
+    }
+
+    fn defender(&self, request: &Request<'_>) -> Result<Answer, Refusal> {
+        let (store, segments) = (&self.store, request.segments());
+        match segments[..] {
+            ["incidents", ref rest @ ..] => incidents::answer(store, request, rest),
+            ["alerts", ref rest @ ..] => alerts::answer(store, request, rest),
+            ["machines", ref rest @ ..] => machines::answer(store, request, rest),
+            ["machineactions", ref rest @ ..] => actions::answer(store, request, rest),
+            ["indicators", ref rest @ ..] => indicators::answer(store, request, rest),
+            ["libraryfiles", ref rest @ ..] => library::answer(store, request, rest),
+            ["advancedhunting", "run"] => hunting::run(request, Dialect::Xdr),
+            ["advancedqueries", "run"] => hunting::run(request, Dialect::Endpoint),
+            ["users" | "files" | "domains" | "ips", ..] => {
+                alerts::of_entity(store, request, &segments)
+            }
+            [kind @ ("exposurescore" | "configurationscore")] => catalogue::score(request, kind),
+            ["sandbox", "echo", ..] => Ok(echo(request)),
+            _ => catalogue::answer(store, request, &segments),
+        }
+    }
 }
 
+/// An error of Defender's shape; `target` is its tracking id.
 pub(crate) fn error(status: StatusCode, code: &str, message: &str, target: String) -> Answer {
-    json_answer(
-        status,
-        &json!({"error": {"code": code, "message": message, "target": target}}),
-    )
+    reply::with_json(status, &reply::error_body(code, message, target))
 }
 
+/// An error of Graph's shape.
 pub(crate) fn graph_error(
     status: StatusCode,
     code: &str,
     message: &str,
     request_id: String,
 ) -> Answer {
-    json_answer(
-        status,
-        &json!({"error": {"code": code, "message": message, "innerError": {"request-id": request_id}}}),
+    reply::with_json(status, &reply::graph_error_body(code, message, request_id))
+}
+
+/// What reached the sandbox: the request target byte for byte, and how much body.
+fn echo(request: &Request<'_>) -> Answer {
+    let call = request.call;
+    let target = call.query.map_or_else(
+        || call.path.to_owned(),
+        |query| format!("{}?{query}", call.path),
+    );
+    reply::ok(
+        &json!({"method": call.method.as_str(), "target": target, "bodyBytes": call.body.len()}),
     )
 }
 
-fn json_answer(status: StatusCode, body: &serde_json::Value) -> Answer {
-    Answer {
-        status,
-        headers: vec![(
-            CONTENT_TYPE,
-            HeaderValue::from_static("application/json; charset=utf-8"),
-        )],
-        payload: Payload::Full(Bytes::from(body.to_string())),
-    }
-}
+#[cfg(test)]
+mod tests;

@@ -8,6 +8,7 @@ use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use serde_json::json;
 
+use super::answers::json as json_answer;
 use super::api::{Answer, Payload};
 use super::requests::Recorded;
 use super::wire::Abort;
@@ -34,8 +35,9 @@ pub(crate) async fn upload(mut body: Incoming, recorded: &Recorded) -> Result<An
     ))
 }
 
-/// The answer to `GET /api/sandbox/download?bytes=N[&type=json|binary]`, or `None` for another path. JSON comes
-/// without `Content-Length`, as the exports do; binary comes with it. The error says what is wrong with the query.
+/// The answer to `GET /api/sandbox/download?bytes=N[&type=json|binary]`, or `None` for another
+/// path. JSON comes without `Content-Length`, as the exports do; binary comes with it. The error
+/// says what is wrong with the query.
 pub(crate) fn download(
     method: &Method,
     path: &str,
@@ -133,17 +135,6 @@ fn repeated(block: &Bytes, length: u64) -> impl Iterator<Item = Bytes> + Send + 
         left -= take as u64;
         (take > 0).then(|| block.slice(..take))
     })
-}
-
-fn json_answer(status: StatusCode, body: &serde_json::Value) -> Answer {
-    Answer {
-        status,
-        headers: vec![(
-            CONTENT_TYPE,
-            HeaderValue::from_static("application/json; charset=utf-8"),
-        )],
-        payload: Payload::Full(Bytes::from(body.to_string())),
-    }
 }
 
 const BLOCK: usize = 64 * 1024;

@@ -4,21 +4,24 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
-use http::header::{CONTENT_TYPE, RETRY_AFTER};
+use http::header::RETRY_AFTER;
 use http::request::Parts;
 use http::{HeaderName, HeaderValue, Request, Response, StatusCode};
 use hyper::body::Incoming;
 
-use super::actions::{ApiFault, Effect, HuntingFault, Plain, Queue, StatusFault, Wait};
-use super::api::{Answer, Call, Payload};
+use super::actions::Queue;
+use super::answers::{empty, html, plain_text, usual_code, usual_message};
+use super::api::{Answer, Call};
 use super::blobs;
 use super::counters::InFlight;
+use super::effects::{ApiFault, Effect, HuntingFault, Plain, StatusFault, Wait};
 use super::family::Family;
 use super::gate::{self, BearerFault};
+use super::outgoing::Outgoing;
 use super::requests::Recorded;
 use super::settings::Settings;
 use super::state::{Listener, State, guid};
-use super::wire::{self, Abort, Delivery, Outgoing};
+use super::wire::{self, Abort, Delivery};
 
 /// Answers a call of one of the APIs.
 pub(crate) async fn answer(
@@ -45,7 +48,8 @@ pub(crate) async fn answer(
         parts,
         request_id: guid(),
     };
-    // The body is read before any answer, so that a refusal never races with a client that is still sending.
+    // The body is read before any answer, so that a refusal never races with a client that is still
+    // sending.
     let inbound = exchange.receive(body, &recorded).await?;
     let damage = match &effect {
         Some(Effect::Damage(damage)) => Some(*damage),
@@ -256,63 +260,6 @@ enum Inbound {
     TooLong,
 }
 
-/// An error page as front doors send it.
-pub(crate) fn html(status: StatusCode) -> Answer {
-    let reason = status.canonical_reason().unwrap_or("Error");
-    let (code, kind) = (
-        status.as_u16(),
-        HeaderValue::from_static("text/html; charset=utf-8"),
-    );
-    let page = format!(
-        "<!DOCTYPE html>\r\n<html><head><title>{code} {reason}</title></head>\r\n<body><h1>{reason}</h1>\
-         <p>The service is unavailable.</p></body></html>\r\n"
-    );
-    Answer {
-        status,
-        headers: vec![(CONTENT_TYPE, kind)],
-        payload: Payload::Full(Bytes::from(page)),
-    }
-}
-
-pub(crate) fn empty(status: StatusCode) -> Answer {
-    Answer {
-        status,
-        headers: Vec::new(),
-        payload: Payload::Empty,
-    }
-}
-
-pub(crate) fn plain_text(status: StatusCode, body: String) -> Answer {
-    let kind = HeaderValue::from_static("text/plain; charset=utf-8");
-    Answer {
-        status,
-        headers: vec![(CONTENT_TYPE, kind)],
-        payload: Payload::Full(Bytes::from(body)),
-    }
-}
-
-fn usual_code(status: StatusCode) -> &'static str {
-    match status {
-        StatusCode::BAD_REQUEST => "BadRequest",
-        StatusCode::UNAUTHORIZED => "Unauthorized",
-        StatusCode::FORBIDDEN => "Forbidden",
-        StatusCode::NOT_FOUND => "NotFound",
-        StatusCode::TOO_MANY_REQUESTS => "TooManyRequests",
-        StatusCode::BAD_GATEWAY => "BadGateway",
-        StatusCode::SERVICE_UNAVAILABLE => "ServiceUnavailable",
-        StatusCode::GATEWAY_TIMEOUT => "GatewayTimeout",
-        _ => "InternalServerError",
-    }
-}
-
-/// Internal errors come without a message.
-fn usual_message(status: StatusCode) -> &'static str {
-    if status == StatusCode::INTERNAL_SERVER_ERROR {
-        ""
-    } else {
-        status.canonical_reason().unwrap_or_default()
-    }
-}
-
 const MAX_BODY: usize = 1024 * 1024;
+
 const DIAGNOSTIC: &str = r#"{"ServerInfo":{"DataCenter":"Sandbox","Slice":"E","Ring":"5","ScaleUnit":"001","RoleInstance":"SANDBOX01"}}"#;

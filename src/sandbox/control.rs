@@ -8,13 +8,14 @@ use hyper::body::Incoming;
 use serde_json::{Value, json};
 use url::form_urlencoded;
 
+use super::answers::json as json_answer;
 use super::api::Answer;
 use super::counters::InFlight;
-use super::entra::json as json_answer;
+use super::outgoing::Outgoing;
 use super::requests::Recorded;
 use super::script::{Script, ScriptError, flag, object, text};
 use super::state::{Listener, State};
-use super::wire::{self, Abort, Delivery, Outgoing};
+use super::wire::{self, Abort, Delivery};
 
 /// Whether a path is answered here rather than by the stand-in.
 pub(crate) fn is_control(path: &str) -> bool {

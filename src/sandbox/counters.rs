@@ -117,7 +117,8 @@ impl TokenRequest {
     }
 }
 
-/// A request whose answer is not delivered yet; dropped before [`Self::done`], its client went away.
+/// A request whose answer is not delivered yet; dropped before [`Self::done`], its client went
+/// away.
 pub(crate) struct InFlight(Option<Arc<Counters>>);
 
 impl InFlight {

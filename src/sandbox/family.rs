@@ -15,7 +15,8 @@ pub(crate) enum Family {
 }
 
 impl Family {
-    /// The family of a request path, or `None` where the real host has nothing. Case does not matter.
+    /// The family of a request path, or `None` where the real host has nothing. Case does not
+    /// matter.
     pub(crate) fn of(listener: Listener, path: &str) -> Option<Self> {
         let path = path.to_ascii_lowercase();
         match listener {

@@ -3,12 +3,14 @@
 use std::collections::VecDeque;
 use std::sync::Mutex;
 
-use super::actions::{Action, Effect, Queue, Times};
+use super::actions::{Action, Queue, Times};
+use super::effects::Effect;
 use super::script::ScriptError;
 use super::state::{Listener, lock};
 
-/// One queue per kind of stand-in. The first action that matches a request takes it, so actions on one path come one
-/// after the other; an action that still lets requests pass (`after`) takes those too.
+/// One queue per kind of stand-in. The first action that matches a request takes it, so actions on
+/// one path come one after the other; an action that still lets requests pass (`after`) takes those
+/// too.
 pub(crate) struct Faults(Mutex<Queues>);
 
 impl Faults {
@@ -96,7 +98,7 @@ mod tests {
         (0..requests)
             .map(
                 |_| match faults.take(Queue::Api, Listener::Defender, path) {
-                    Some(Effect::Wait(super::super::actions::Wait::Delay(delay))) => {
+                    Some(Effect::Wait(super::super::effects::Wait::Delay(delay))) => {
                         Some(delay.as_millis())
                     }
                     _ => None,

@@ -37,7 +37,8 @@ impl Holds {
         released.await;
     }
 
-    /// Lets all requests held under `name` go on and says how many there were. Later ones are held anew.
+    /// Lets all requests held under `name` go on and says how many there were. Later ones are held
+    /// anew.
     pub(crate) fn release(&self, name: &str) -> usize {
         let slot = lock(&self.slots).remove(name);
         let Some(slot) = slot else { return 0 };

@@ -1,15 +1,18 @@
-//! What clients ask the login host before they ask for tokens: `OpenID` metadata and instance discovery.
+//! What clients ask the login host before they ask for tokens: `OpenID` metadata and instance
+//! discovery.
 
 use http::{StatusCode, Uri};
 use serde_json::{Value, json};
 
+use super::aadsts::Row;
+use super::answers::{empty, json as json_answer};
 use super::api::Answer;
-use super::calls::empty;
-use super::entra::{Caller, json as json_answer};
-use super::entra_errors::{EntraError, Row};
+use super::entra::Caller;
+use super::entra_errors::EntraError;
 use super::state::State;
 
-/// Answers everything on the login host that is no token request; 404 for what Entra has and this does not.
+/// Answers everything on the login host that is no token request; 404 for what Entra has and this
+/// does not.
 pub(crate) fn answer(state: &State, uri: &Uri, caller: &Caller) -> Answer {
     let segments: Vec<&str> = uri.path().split('/').skip(1).collect();
     match segments.as_slice() {

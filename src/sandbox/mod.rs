@@ -1,21 +1,27 @@
 //! Stand-ins for Entra ID, the Defender APIs and Microsoft Graph, on loopback and over TLS.
 //!
-//! They need no tenant and no licence: they serve people who develop against the Defender APIs, and the tests of this
-//! crate. What they answer can be steered at `/_sandbox/` on each of them.
+//! They need no tenant and no licence: they serve people who develop against the Defender APIs, and
+//! the tests of this crate. What they answer can be steered at `/_sandbox/` on each of them.
 
+mod aadsts;
 mod actions;
+mod answers;
 mod api;
 mod blobs;
 mod calls;
 mod control;
 mod counters;
+mod effects;
 mod entra;
 mod entra_errors;
 mod family;
 mod faults;
 mod gate;
+mod gzip;
 mod holds;
+mod issue;
 mod metadata;
+mod outgoing;
 mod rates;
 mod requests;
 mod roles;
@@ -26,6 +32,7 @@ mod state;
 #[cfg(test)]
 mod test;
 mod tls;
+mod token_form;
 mod tokens;
 mod wire;
 
@@ -112,8 +119,8 @@ impl Sandbox {
         &self.state.origins.graph
     }
 
-    /// Certificate of the authority a client must trust, in PEM. Its key is forgotten at once, so nothing else can be
-    /// signed with it.
+    /// Certificate of the authority a client must trust, in PEM. Its key is forgotten at once, so
+    /// nothing else can be signed with it.
     #[must_use]
     pub fn ca_pem(&self) -> &str {
         &self.ca_pem
@@ -125,8 +132,8 @@ impl Sandbox {
         &self.state.options
     }
 
-    /// A complete `proxy.toml` for a proxy in front of these stand-ins, where `ca` is the file [`Self::ca_pem`] was
-    /// written to.
+    /// A complete `proxy.toml` for a proxy in front of these stand-ins, where `ca` is the file
+    /// [`Self::ca_pem`] was written to.
     #[must_use]
     pub fn proxy_toml(&self, ca: &Path, secret: SecretSource<'_>) -> String {
         let secret = match secret {

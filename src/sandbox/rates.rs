@@ -1,4 +1,5 @@
-//! Rate limits: calls per sliding minute and hour, counted by family, tenant and application (SIM-D6).
+//! Rate limits: calls per sliding minute and hour, counted by family, tenant and application
+//! (SIM-D6).
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Mutex;
@@ -60,7 +61,8 @@ pub(crate) struct Limit {
 }
 
 impl Limit {
-    /// The documented limit of a call and the rule it comes from; calls without one share the usual 100 and 1500.
+    /// The documented limit of a call and the rule it comes from; calls without one share the usual
+    /// 100 and 1500.
     pub(crate) fn documented(method: &Method, path: &str) -> (&'static str, Self) {
         let path = path.to_ascii_lowercase().replacen("/api/v1.0/", "/api/", 1);
         DOCUMENTED
@@ -131,7 +133,8 @@ const HOUR: Duration = Duration::from_hours(1);
 /// More than any hourly limit that can be set.
 pub(crate) const MAX_CALLS: usize = 100_000;
 
-/// Path (lower case, without the version), method, whether it is the path's end, limit. First match wins.
+/// Path (lower case, without the version), method, whether it is the path's end, limit. First match
+/// wins.
 const DOCUMENTED: &[(&str, &str, bool, Limit)] = &[
     ("/api/incidents/", "GET", false, per(100, 1500)),
     ("/api/incidents", "GET", false, per(50, 1500)),

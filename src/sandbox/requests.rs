@@ -83,7 +83,8 @@ impl Recorded {
             "listener": self.listener.name(),
             "method": self.method.as_str(),
             "target": target,
-            // HTTP/2 (and the absolute form of HTTP/1.1) names the host here rather than in a Host header.
+            // HTTP/2 (and the absolute form of HTTP/1.1) names the host here rather than in a Host
+            // header.
             "authority": self.uri.authority().map(ToString::to_string),
             "version": format!("{:?}", self.version),
             "headers": headers,

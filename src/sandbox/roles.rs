@@ -4,8 +4,8 @@ use http::Method;
 
 use super::family::Family;
 
-/// Any one of these roles allows the call; empty when it needs none. Paths the table does not name need none either:
-/// the API answers 404 for most of them.
+/// Any one of these roles allows the call; empty when it needs none. Paths the table does not name
+/// need none either: the API answers 404 for most of them.
 pub(crate) fn needed(family: Family, method: &Method, path: &str) -> &'static [&'static str] {
     let path = path.to_ascii_lowercase();
     let reads = method == Method::GET || method == Method::HEAD;
@@ -16,7 +16,8 @@ pub(crate) fn needed(family: Family, method: &Method, path: &str) -> &'static [&
         .map_or(&[], |rule| if reads { rule.read } else { rule.write })
 }
 
-/// Every role of a family: what the application is granted unless the `roles` setting says otherwise.
+/// Every role of a family: what the application is granted unless the `roles` setting says
+/// otherwise.
 pub(crate) fn all(family: Family) -> Vec<String> {
     let mut roles: Vec<String> = RULES
         .iter()

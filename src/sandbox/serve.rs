@@ -14,8 +14,9 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 
+use super::outgoing::Outgoing;
 use super::state::{Listener, State};
-use super::wire::{Abort, Outgoing};
+use super::wire::Abort;
 use super::{calls, control, entra};
 
 /// Where one stand-in lets clients in.

@@ -59,8 +59,8 @@ impl State {
         *lock(&self.settings) = Arc::new(settings);
     }
 
-    /// Back to the state of the start. Tokens stay valid and open connections stay open, so a client under test needs
-    /// no restart; held requests go on.
+    /// Back to the state of the start. Tokens stay valid and open connections stay open, so a
+    /// client under test needs no restart; held requests go on.
     pub(crate) fn reset(&self) {
         self.faults.clear();
         self.holds.release_all();

@@ -545,7 +545,7 @@ async fn gzip_for_those_who_accept_it() {
                 .read_to_end(&mut text)
                 .unwrap();
             assert!(serde_json::from_slice::<Value>(&text).is_ok());
-            assert!(text.len() >= 300 && text.len().abs_diff(plain.body.unwrap().len()) < 10);
+            assert!(text.len().abs_diff(plain.body.unwrap().len()) < 10);
         }
     }
 }
@@ -649,13 +649,13 @@ async fn a_client_that_goes_away_is_counted() {
 #[tokio::test]
 async fn stats_and_requests_tell_what_came() {
     let bench = Bench::start().await;
-    let token = bench.token(XDR).await;
     bench.token(XDR).await;
-    bench.token(ENDPOINT).await;
+    bench.token(XDR).await;
+    let token = bench.token(ENDPOINT).await;
     let target =
-        "/api/Incidents/findby(ip='10.0.0.1',t=2026-01-22T08:44:05Z)?$filter=a+eq+'b%2Fc'&x=%20";
+        "/API/sandbox/echo/findby(ip='10.0.0.1',t=2026-01-22T08:44:05Z)?$filter=a+eq+'b%2Fc'&x=%20";
     bench.api(target, &token).await;
-    bench.api("/api/machines", &token).await;
+    bench.api("/api/incidents", &token).await;
     let stats = bench.look("stats").await;
     assert_eq!(stats["token_requests"]["total"], 3);
     let options = bench.sandbox.options();

@@ -17,8 +17,8 @@ pub(crate) struct Identity {
 }
 
 impl Identity {
-    /// Makes a new authority and a leaf for `localhost`, `127.0.0.1` and `::1`; both keys stay in memory, and the
-    /// authority's is dropped here.
+    /// Makes a new authority and a leaf for `localhost`, `127.0.0.1` and `::1`; both keys stay in
+    /// memory, and the authority's is dropped here.
     pub(crate) fn generate() -> Result<Self, TlsError> {
         let ca_key = KeyPair::generate()?;
         let ca_params = authority()?;

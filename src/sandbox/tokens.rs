@@ -1,6 +1,7 @@
 //! Access tokens: issued, remembered, revoked.
 //!
-//! A token is known by being in the registry, so its signature is random bytes: to a client a token is opaque anyway.
+//! A token is known by being in the registry, so its signature is random bytes: to a client a token
+//! is opaque anyway.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex};
@@ -14,7 +15,7 @@ use uuid::Uuid;
 use super::family::Family;
 use super::state::lock;
 
-/// The tokens issued in this run, newest 100,000.
+/// The tokens issued in this run, newest 20,000.
 pub(crate) struct Tokens(Mutex<Registry>);
 
 impl Tokens {
@@ -44,7 +45,8 @@ impl Tokens {
         text
     }
 
-    /// What `token` allows, also when it has expired; `None` when it was never issued or has been revoked.
+    /// What `token` allows, also when it has expired; `None` when it was never issued or has been
+    /// revoked.
     pub(crate) fn find(&self, token: &str) -> Option<Arc<Grant>> {
         lock(&self.0).grants.get(token).cloned()
     }
@@ -143,7 +145,7 @@ fn unix_now() -> u64 {
         .map_or(0, |elapsed| elapsed.as_secs())
 }
 
-const CAPACITY: usize = 100_000;
+const CAPACITY: usize = 20_000;
 const SIGNING_KEY: &str = "c2FuZGJveC1zaWduaW5nLWtleQ";
 const SERVICE_PRINCIPAL: &str = "5a9db0c5-0000-4000-8000-0000000000bb";
 

@@ -28,7 +28,7 @@ use tokio::{
 pub(crate) type PlainClient = Client<HttpConnector, Full<Bytes>>;
 
 /// Nothing in the tests takes this long unless it hangs.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
 
 /// The stand-ins, and a client for their control paths.
 pub(crate) struct Upstreams {

@@ -1,0 +1,161 @@
+//! Everything that can change: the records, and the counters that are taken back to the start with them.
+
+use std::collections::BTreeMap;
+use std::sync::{OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use serde_json::Value;
+
+use super::refusal::Refusal;
+use super::request::text;
+use super::{actions, alerts, incidents, indicators, library, machines, times};
+
+/// The world behind its lock, made at the first call: a sandbox that is started must listen at once.
+pub(super) struct Store(OnceLock<RwLock<World>>);
+
+impl Store {
+    /// The world at its beginning.
+    pub(super) fn new() -> Self {
+        Self(OnceLock::new())
+    }
+
+    /// For reading. A panic elsewhere leaves at worst a record half changed: nothing to stop serving for.
+    pub(super) fn read(&self) -> RwLockReadGuard<'_, World> {
+        self.world().read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// For changing.
+    pub(super) fn write(&self) -> RwLockWriteGuard<'_, World> {
+        self.world().write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn world(&self) -> &RwLock<World> {
+        self.0.get_or_init(|| RwLock::new(World::new()))
+    }
+}
+
+/// All records. Incidents are stored without their alerts, which name the incident they belong to.
+pub(super) struct World {
+    pub(super) machines: Vec<Value>,
+    pub(super) alerts: Vec<Value>,
+    pub(super) incidents: Vec<Value>,
+    pub(super) actions: Vec<Value>,
+    pub(super) indicators: Vec<Value>,
+    pub(super) library: Vec<Value>,
+    pub(super) page_size: Option<usize>,
+    pub(super) executions: BTreeMap<String, u64>,
+    /// Changes made so far: each is a second after the one before, and names new records.
+    changes: u32,
+}
+
+impl World {
+    /// The records as they are at the start, always the same.
+    pub(super) fn new() -> Self {
+        let machines: Vec<Value> = (0..machines::COUNT).map(machines::record).collect();
+        let alerts: Vec<Value> = (0..alerts::COUNT)
+            .map(|index| alerts::record(index, &machines))
+            .collect();
+        Self {
+            incidents: (0..incidents::COUNT)
+                .map(|index| incidents::record(index, &alerts))
+                .collect(),
+            actions: (0..actions::COUNT)
+                .map(|index| actions::record(index, &machines))
+                .collect(),
+            indicators: (0..indicators::COUNT).map(indicators::record).collect(),
+            library: library::records(),
+            machines,
+            alerts,
+            page_size: None,
+            executions: BTreeMap::new(),
+            changes: 0,
+        }
+    }
+
+    /// Notes a change: its time, and a number no other change has.
+    pub(super) fn change(&mut self) -> (String, u64) {
+        self.changes = self.changes.saturating_add(1);
+        (
+            times::after(i64::from(self.changes)),
+            u64::from(self.changes),
+        )
+    }
+
+    /// Counts one execution of `call`, a `POST` that must not be sent twice.
+    pub(super) fn executed(&mut self, call: &str) {
+        *self.executions.entry(format!("POST {call}")).or_default() += 1;
+    }
+
+    /// The machine whose id or name is `id`.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal::NotFound`].
+    pub(super) fn machine(&self, id: &str) -> Result<&Value, Refusal> {
+        let named =
+            |machine: &&Value| text(machine, "id") == id || text(machine, "computerDnsName") == id;
+        self.machines
+            .iter()
+            .find(named)
+            .ok_or_else(|| Refusal::NotFound {
+                kind: "Machine",
+                id: id.to_owned(),
+            })
+    }
+
+    /// Those alerts that `wanted` accepts.
+    pub(super) fn alerts_where(&self, wanted: impl Fn(&Value) -> bool) -> Vec<Value> {
+        self.alerts
+            .iter()
+            .filter(|alert| wanted(alert))
+            .cloned()
+            .collect()
+    }
+}
+
+/// The record among `records` whose `key` is `id`, as text or as number.
+///
+/// # Errors
+///
+/// [`Refusal::NotFound`] naming `kind`.
+pub(super) fn find<'a>(
+    records: &'a [Value],
+    key: &str,
+    (kind, id): (&'static str, &str),
+) -> Result<&'a Value, Refusal> {
+    let position = position(records, key, (kind, id))?;
+    Ok(&records[position])
+}
+
+/// As [`find`], for changing it.
+///
+/// # Errors
+///
+/// [`Refusal::NotFound`] naming `kind`.
+pub(super) fn find_mut<'a>(
+    records: &'a mut [Value],
+    key: &str,
+    (kind, id): (&'static str, &str),
+) -> Result<&'a mut Value, Refusal> {
+    let position = position(records, key, (kind, id))?;
+    Ok(&mut records[position])
+}
+
+fn position(
+    records: &[Value],
+    key: &str,
+    (kind, id): (&'static str, &str),
+) -> Result<usize, Refusal> {
+    let number = id.parse::<u64>().ok();
+    let named = |record: &Value| match &record[key] {
+        Value::String(text) => text == id || text.eq_ignore_ascii_case(id),
+        Value::Number(value) => number.is_some() && value.as_u64() == number,
+        Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => false,
+    };
+    records
+        .iter()
+        .position(named)
+        .ok_or_else(|| Refusal::NotFound {
+            kind,
+            id: id.to_owned(),
+        })
+}
