@@ -28,6 +28,7 @@ use crate::{
     headers,
     rewrite::{self, Links, Rewrite, Rewritten},
     route::{Outbound, Routes},
+    server::breaker::Breaker,
     upstream::HttpClient,
 };
 
@@ -60,9 +61,15 @@ impl Proxy {
 
     /// Answers a request. Never fails: an error becomes a response that says so.
     ///
+    /// `breaker` is tripped when the body breaks and the client has no other way to notice.
+    ///
     /// Cancel-safe: dropping the future gives up the request upstream.
-    pub async fn handle(&self, request: Request<Incoming>) -> Response<Logged<Reply>> {
-        let mut record = Record::start(&request);
+    pub async fn handle(
+        &self,
+        request: Request<Incoming>,
+        breaker: Breaker,
+    ) -> Response<Logged<Reply>> {
+        let mut record = Record::start(&request, breaker);
         let mut page = None;
         let result = match self.shared.guard.admit(request) {
             Ok(admitted) if admitted.preflight => Ok((preflight(&admitted), Source::Proxy)),
