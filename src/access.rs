@@ -8,8 +8,10 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{Method, Request, StatusCode, Uri};
+use http::{Method, Request, StatusCode, Uri, Version};
 use http_body::{Body, Frame, SizeHint};
+
+use crate::server::breaker::Breaker;
 
 /// What is known of a request while it is under way.
 #[derive(Debug)]
@@ -22,6 +24,7 @@ pub struct Record {
     token_age: Option<Duration>,
     bytes: u64,
     end: End,
+    breaker: Option<Breaker>,
 }
 
 /// Whose answer the client got.
@@ -43,10 +46,11 @@ enum End {
 }
 
 impl Record {
-    /// Begins the record of a request that was just received.
+    /// Begins the record of a request that was just received on the connection of `breaker`.
     #[must_use]
-    pub fn start<B>(request: &Request<B>) -> Self {
+    pub fn start<B>(request: &Request<B>, breaker: Breaker) -> Self {
         Self {
+            breaker: (request.version() == Version::HTTP_10).then_some(breaker),
             method: request.method().clone(),
             target: request.uri().clone(),
             started: Instant::now(),
@@ -112,7 +116,10 @@ impl<B: Body<Data = Bytes> + Unpin> Body for Logged<B> {
                     this.record.end = End::Complete;
                 }
             }
-            Some(Err(_)) => this.record.end = End::Cut,
+            Some(Err(_)) => {
+                this.record.end = End::Cut;
+                this.record.breaker.iter().for_each(Breaker::trip);
+            }
             None => this.record.end = End::Complete,
         }
         Poll::Ready(frame)

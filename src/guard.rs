@@ -4,6 +4,8 @@
 //! admitted only when it names the proxy by a loopback name or a listed one (a page that rebinds its DNS name can't), when it doesn't
 //! come from a foreign web page, and when it shows the client key, if one is set.
 
+use std::sync::{Arc, PoisonError, RwLock};
+
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use http::{
     HeaderMap, HeaderValue, Method, Request, Uri, Version,
@@ -19,8 +21,31 @@ use crate::{auth::secret::Secret, error::Error, origin};
 pub struct Guard {
     allowed_hosts: Vec<String>,
     allowed_origins: Vec<String>,
-    client_key: Option<Secret>,
+    client_key: Option<ClientKey>,
     scheme: &'static str,
+}
+
+/// What clients must show; shared with whoever re-reads it when its file rotates.
+#[derive(Clone, Debug)]
+pub struct ClientKey(Arc<RwLock<Secret>>);
+
+impl ClientKey {
+    /// A key with its first value.
+    #[must_use]
+    pub fn new(secret: Secret) -> Self {
+        Self(Arc::new(RwLock::new(secret)))
+    }
+
+    /// Takes effect with the next request.
+    pub fn replace(&self, secret: Secret) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = secret;
+    }
+
+    /// Compares in constant time.
+    fn is(&self, shown: &[u8]) -> bool {
+        let key = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        shown.ct_eq(key.expose().as_bytes()).into()
+    }
 }
 
 impl Guard {
@@ -30,7 +55,7 @@ impl Guard {
     pub fn new(
         allowed_hosts: Vec<String>,
         allowed_origins: Vec<String>,
-        client_key: Option<Secret>,
+        client_key: Option<ClientKey>,
         tls: bool,
     ) -> Self {
         Self {
@@ -135,7 +160,7 @@ impl Guard {
             .get("x-proxy-key")
             .map(|value| value.as_bytes().to_vec())
             .or_else(|| password(headers));
-        shown.is_some_and(|shown| shown.ct_eq(key.expose().as_bytes()).into())
+        shown.is_some_and(|shown| key.is(&shown))
     }
 }
 
@@ -246,7 +271,7 @@ mod tests {
     use super::*;
 
     fn guard(key: Option<&str>) -> Guard {
-        let key = key.map(|key| Secret::from(key.to_owned()));
+        let key = key.map(|key| ClientKey::new(Secret::from(key.to_owned())));
         Guard::new(
             vec!["proxy.lan".to_owned(), "box:8443".to_owned()],
             vec!["http://localhost:3000".to_owned()],

@@ -27,6 +27,7 @@ pub mod error;
 pub mod guard;
 pub mod headers;
 pub mod origin;
+pub mod process;
 pub mod proxy;
 pub mod rewrite;
 pub mod route;

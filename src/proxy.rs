@@ -21,13 +21,14 @@ use hyper::body::Incoming;
 
 use crate::{
     access::{Logged, Record, Source},
-    auth::{AccessToken, Tokens, error::TokenError},
+    auth::{AccessToken, Tokens, error::NoToken},
     body::{BoxError, Outgoing, Progress, REPLAY_LIMIT, Replay, ReplayHandle},
     error::{Chain, Error},
     guard::{Admitted, Guard},
     headers,
     rewrite::{self, Links, Rewrite, Rewritten},
     route::{Outbound, Routes},
+    server::breaker::Breaker,
     upstream::HttpClient,
 };
 
@@ -60,9 +61,15 @@ impl Proxy {
 
     /// Answers a request. Never fails: an error becomes a response that says so.
     ///
+    /// `breaker` is tripped when the body breaks and the client has no other way to notice.
+    ///
     /// Cancel-safe: dropping the future gives up the request upstream.
-    pub async fn handle(&self, request: Request<Incoming>) -> Response<Logged<Reply>> {
-        let mut record = Record::start(&request);
+    pub async fn handle(
+        &self,
+        request: Request<Incoming>,
+        breaker: Breaker,
+    ) -> Response<Logged<Reply>> {
+        let mut record = Record::start(&request, breaker);
         let mut page = None;
         let result = match self.shared.guard.admit(request) {
             Ok(admitted) if admitted.preflight => Ok((preflight(&admitted), Source::Proxy)),
@@ -141,8 +148,8 @@ impl Proxy {
             .tokens
             .refresh(outbound.identity(), outbound.key(), rejected)
             .await;
-        newer.unwrap_or_else(|error: Arc<TokenError>| {
-            tracing::warn!(error = %Chain(&*error), "upstream refused a token, and there is no newer one");
+        newer.unwrap_or_else(|error: NoToken| {
+            tracing::warn!(error = %Chain(&error), "upstream refused a token, and there is no newer one");
             None
         })
     }
@@ -172,7 +179,7 @@ impl http_body::Body for Reply {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         match self.get_mut() {
-            Self::Upstream(body) => Pin::new(body).poll_frame(cx),
+            Self::Upstream(body) => Pin::new(body).poll_frame(cx).map_ok(with_plain_trailers),
             Self::Made(body) => Pin::new(body).poll_frame(cx).map_err(Into::into),
         }
     }
@@ -189,6 +196,17 @@ impl http_body::Body for Reply {
             Self::Upstream(body) => body.size_hint(),
             Self::Made(body) => body.size_hint(),
         }
+    }
+}
+
+/// A trailer field may say what was learned while sending, but nothing that a header field would have had to say.
+fn with_plain_trailers(frame: Frame<Bytes>) -> Frame<Bytes> {
+    match frame.into_trailers() {
+        Ok(mut trailers) => {
+            headers::strip_trailers(&mut trailers);
+            Frame::trailers(trailers)
+        }
+        Err(frame) => frame,
     }
 }
 
@@ -229,8 +247,8 @@ fn outgoing(body: Incoming, progress: &Progress) -> (Outgoing, Kept) {
 
 fn refusal(error: &Error) -> Response<Reply> {
     let status = error.status().as_u16();
-    // Why there is no token, the cache has logged once for all who wait.
-    if error.status().is_server_error() && !matches!(error, Error::Token(_)) {
+    // Why there is no token, the cache has logged once for all who wait; and what a client does wrong must not fill the log.
+    if error.is_upstreams() {
         tracing::warn!(status, error = %Chain(error), "not forwarded");
     } else {
         tracing::debug!(status, error = %Chain(error), "refused");

@@ -1,6 +1,6 @@
 //! From a configuration to a running proxy: the place where the parts are put together.
 
-use std::{io, sync::Arc};
+use std::{io, sync::Arc, time::Duration};
 
 use tokio::runtime::Handle;
 
@@ -12,7 +12,7 @@ use crate::{
     },
     cloud,
     config::Config,
-    guard::Guard,
+    guard::{ClientKey, Guard},
     proxy::{Proxy, Shared},
     rewrite::Links,
     route::Routes,
@@ -104,8 +104,25 @@ async fn shared(config: &Config, transport: &Transport) -> Result<Shared, StartE
     })
 }
 
-async fn client_key(source: &SecretSource) -> Result<crate::auth::secret::Secret, StartError> {
-    source.read().await.map_err(StartError::ClientKey)
+/// Reads the key, and goes on reading it when it stands in a file, which may be rotated.
+async fn client_key(source: &SecretSource) -> Result<ClientKey, StartError> {
+    let key = ClientKey::new(source.read().await.map_err(StartError::ClientKey)?);
+    if let SecretSource::File(_) = source {
+        tokio::spawn(follow(source.clone(), key.clone()));
+    }
+    Ok(key)
+}
+
+async fn follow(source: SecretSource, key: ClientKey) {
+    let mut ticks = tokio::time::interval(REREAD);
+    loop {
+        ticks.tick().await;
+        match source.read().await {
+            Ok(secret) => key.replace(secret),
+            // Half-way through a rotation; the old key stays.
+            Err(error) => tracing::warn!(%error, "listen.client_key can't be read again"),
+        }
+    }
 }
 
 /// The token cache of a configuration. Its fetches run on the current runtime, with a connection pool of their own.
@@ -119,6 +136,9 @@ pub fn tokens(config: &Config, transport: &Transport) -> Tokens {
         Handle::current(),
     )
 }
+
+/// How soon a rotated client key takes effect.
+const REREAD: Duration = Duration::from_secs(10);
 
 /// Why the proxy can't start.
 #[derive(Debug, thiserror::Error)]

@@ -3,6 +3,7 @@
 //! One current-thread runtime per core, each with its own connections and its own upstream pool, takes a quarter less CPU per
 //! request than one multi-threaded runtime. The acceptor hands sockets round; that serves TCP and unix sockets alike.
 
+pub mod breaker;
 pub mod connection;
 pub mod listener;
 pub mod tls;

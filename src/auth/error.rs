@@ -1,9 +1,30 @@
 //! Why a token could not be had.
 
-use std::{fmt, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use super::aadsts::{self, Class};
 use crate::{auth::secret::SecretError, body::BoxError};
+
+/// There is no token, and nobody asks for one before `retry_in` has passed. Shared by all who wait.
+#[derive(Clone, Debug)]
+pub struct NoToken {
+    /// Why.
+    pub error: Arc<TokenError>,
+    /// The hold-off that is left.
+    pub retry_in: Duration,
+}
+
+impl fmt::Display for NoToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.error.fmt(f)
+    }
+}
+
+impl std::error::Error for NoToken {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.error.source()
+    }
+}
 
 /// Why a token could not be had. Holds no secret, and no text of Entra ID's but its short `error` and its number.
 #[derive(Debug, thiserror::Error)]

@@ -8,6 +8,7 @@ use clap::Args;
 use super::{ConfigArgs, ListenArgs, Stop};
 use crate::{
     config::{Config, Source},
+    process,
     serve::Bound,
     server::Limits,
 };
@@ -41,6 +42,7 @@ pub(super) async fn until_stopped(
     config: &Config,
     hints: impl FnOnce(&str) -> String,
 ) -> anyhow::Result<ExitCode> {
+    process::harden();
     let mut stop = Stop::catch()?;
     let bound = Bound::new(config, Limits::default()).await?;
     announce(bound.url(), &hints(bound.url()))?;

@@ -1,13 +1,14 @@
 //! One client connection: TLS if asked for, HTTP/1.0, 1.1 or 2 by what the client sends, and its deadlines.
 
-use std::sync::Arc;
+use std::{convert::Infallible, sync::Arc};
 
 use hyper::service::service_fn;
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     server::{conn::auto, graceful::Watcher},
 };
-use std::convert::Infallible;
+#[cfg(unix)]
+use tokio::net::UnixStream;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::TcpStream,
@@ -15,8 +16,12 @@ use tokio::{
 };
 use tokio_rustls::TlsAcceptor;
 
-use super::{Limits, listener::Socket};
-use crate::proxy::Proxy;
+use super::{
+    Limits,
+    breaker::{Breakable, Breaker},
+    listener::Socket,
+};
+use crate::{body::BoxError, error::Chain, proxy::Proxy};
 
 /// How connections are served; the same for all of a listener.
 #[derive(Clone)]
@@ -67,58 +72,59 @@ impl Acceptor {
     }
 
     pub(super) async fn serve(&self, socket: Socket, proxy: Proxy, watcher: Watcher) {
-        let served = match socket {
-            Socket::Tcp(stream) => match TcpStream::from_std(stream) {
-                Ok(stream) => self.serve_stream(stream, proxy, watcher).await,
-                Err(error) => Err(error.into()),
-            },
-            #[cfg(unix)]
-            Socket::Unix(stream) => match tokio::net::UnixStream::from_std(stream) {
-                Ok(stream) => self.serve_stream(stream, proxy, watcher).await,
-                Err(error) => Err(error.into()),
-            },
+        let session = Session {
+            proxy,
+            watcher,
+            breaker: Breaker::default(),
         };
-        if let Err(error) = served {
-            tracing::debug!(error = %crate::error::Chain(&*error), "a client's connection broke");
+        if let Err(error) = self.serve_socket(socket, session).await {
+            tracing::debug!(error = %Chain(&*error), "a client's connection broke");
         }
     }
 
-    async fn serve_stream<S>(
-        &self,
-        stream: S,
-        proxy: Proxy,
-        watcher: Watcher,
-    ) -> Result<(), crate::body::BoxError>
-    where
-        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    {
-        match &self.tls {
-            None => self.serve_http(stream, proxy, watcher).await,
-            Some(tls) => {
-                let stream =
-                    tokio::time::timeout(self.limits.first_request, tls.accept(stream)).await??;
-                self.serve_http(stream, proxy, watcher).await
+    async fn serve_socket(&self, socket: Socket, session: Session) -> Result<(), BoxError> {
+        match socket {
+            Socket::Tcp(stream) => {
+                let stream = TcpStream::from_std(stream)?;
+                self.serve_stream(Breakable::new(stream, session.breaker.clone()), session)
+                    .await
+            }
+            #[cfg(unix)]
+            Socket::Unix(stream) => {
+                self.serve_stream(UnixStream::from_std(stream)?, session)
+                    .await
             }
         }
     }
 
+    async fn serve_stream<S>(&self, stream: S, session: Session) -> Result<(), BoxError>
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let Some(tls) = &self.tls else {
+            return self.serve_http(stream, session).await;
+        };
+        let stream = tokio::time::timeout(self.limits.first_request, tls.accept(stream)).await??;
+        self.serve_http(stream, session).await
+    }
+
     /// The first-request deadline stands around the whole connection, because hyper's own doesn't cover a client that sends
     /// nothing, or half an HTTP/2 preface.
-    async fn serve_http<S>(
-        &self,
-        stream: S,
-        proxy: Proxy,
-        watcher: Watcher,
-    ) -> Result<(), crate::body::BoxError>
+    async fn serve_http<S>(&self, stream: S, session: Session) -> Result<(), BoxError>
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let first = Arc::new(Notify::new());
         let seen = Arc::clone(&first);
+        let Session {
+            proxy,
+            watcher,
+            breaker,
+        } = session;
         let service = service_fn(move |request| {
             seen.notify_one();
-            let proxy = proxy.clone();
-            async move { Ok::<_, Infallible>(proxy.handle(request).await) }
+            let (proxy, breaker) = (proxy.clone(), breaker.clone());
+            async move { Ok::<_, Infallible>(proxy.handle(request, breaker).await) }
         });
         let connection = self
             .http
@@ -132,6 +138,13 @@ impl Acceptor {
         }
         connection.await
     }
+}
+
+/// What belongs to one connection.
+struct Session {
+    proxy: Proxy,
+    watcher: Watcher,
+    breaker: Breaker,
 }
 
 /// The most that HTTP/1 buffers of one connection, in bytes; it also bounds a request's head.

@@ -22,13 +22,6 @@ pub(super) fn after(seconds: i64) -> String {
     format!("{}Z", format(NOW + seconds))
 }
 
-/// `YYYY-MM-DD` of the day `seconds` before [`NOW`].
-pub(super) fn day_ago(seconds: i64) -> String {
-    let mut text = format(NOW - seconds);
-    text.truncate(10);
-    text
-}
-
 /// Ticks since 1970 of an ISO 8601 text: a date, or a date and a time of day, with `Z`, an offset or nothing (UTC).
 ///
 /// The `Z` after a bare date is what the documentation's own examples write.
@@ -115,7 +108,6 @@ mod tests {
         assert_eq!(after(0), "2026-11-01T00:00:00Z");
         assert_eq!(ago(1, 0), "2026-10-31T23:59:59Z");
         assert_eq!(ago(86_400 * 245, 0), "2026-03-01T00:00:00Z");
-        assert_eq!(day_ago(1), "2026-10-31");
     }
 
     #[test]
