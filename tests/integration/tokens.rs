@@ -21,7 +21,7 @@ async fn ten_thousand_first_requests_cost_one_token_request() {
     let began = Instant::now();
     let mut pending = Vec::new();
     for connection in &connections {
-        pending.extend(connection.get_many("/api/incidents", EACH));
+        pending.extend(connection.get_many("/api/incidents?$top=1", EACH));
         connection.all_begun().await;
     }
     load::note("10,000 requests begun", began);
@@ -32,6 +32,7 @@ async fn ten_thousand_first_requests_cost_one_token_request() {
     );
     upstreams.release("token").await;
     let answers = load::all(pending).await;
+    println!("{} bytes each", answers[0].body.len());
     load::note("10,000 answers", began);
     let bad: Vec<_> = answers
         .iter()
