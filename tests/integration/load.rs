@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use bytes::Bytes;
-use http::{Method, Request};
+use http::{Method, Request, StatusCode};
 use http_body_util::{BodyExt, Full};
 use hyper::client::conn::http2::{SendRequest, handshake};
 use hyper_util::rt::{TokioExecutor, TokioIo};
@@ -11,8 +11,9 @@ use tokio::task::JoinHandle;
 
 use crate::support::{Answer, PATIENCE, Proxy};
 
-/// How many requests the proxy takes at a time on one connection.
-pub(crate) const STREAMS: usize = 256;
+/// Paths whose answers cost the stand-ins little.
+pub(crate) const SMALL: &str = "/api/sandbox/download?bytes=200";
+pub(crate) const SMALL_XDR: &str = "/api/incidents?$top=1";
 
 /// One connection.
 pub(crate) struct Http2 {
@@ -88,6 +89,23 @@ pub(crate) async fn all(pending: Vec<JoinHandle<Answer>>) -> Vec<Answer> {
         answers.push(answer.await.expect("an answer"));
     }
     answers
+}
+
+/// All answers, none of them an error.
+pub(crate) async fn all_ok(pending: Vec<JoinHandle<Answer>>) {
+    let answers = all(pending).await;
+    let bad: Vec<_> = answers
+        .iter()
+        .filter(|answer| answer.status != StatusCode::OK)
+        .collect();
+    if let Some(first) = bad.first() {
+        panic!(
+            "{} of {} failed: {}",
+            bad.len(),
+            answers.len(),
+            first.text()
+        );
+    }
 }
 
 /// Prints a figure for people (`--nocapture`); nothing depends on it.

@@ -6,6 +6,7 @@
 )]
 
 mod load;
+mod rejected;
 mod smoke;
 mod support;
 mod tokens;

@@ -384,6 +384,13 @@ pub(crate) fn program() -> Command {
     command
 }
 
+/// The value of a field of a recorded request.
+pub(crate) fn field(request: &Value, name: &str) -> Option<String> {
+    let fields = request["headers"].as_array().expect("a list");
+    let found = fields.iter().find(|field| field[0] == name)?;
+    Some(found[1].as_str().unwrap().to_owned())
+}
+
 fn connector(ca: &std::path::Path) -> hyper_rustls::HttpsConnector<HttpConnector> {
     use rustls::pki_types::{CertificateDer, pem::PemObject};
     let mut roots = rustls::RootCertStore::empty();
