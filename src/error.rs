@@ -12,7 +12,10 @@ use http::{
 use serde_json::json;
 
 use crate::{
-    auth::{aadsts::Class, error::NoToken},
+    auth::{
+        aadsts::Class,
+        error::{NoToken, TokenError},
+    },
     body::BoxError,
 };
 
@@ -141,6 +144,16 @@ impl Error {
         }
     }
 
+    /// What went wrong, and of an unreadable credential also why: its user has no other place to see which one it is.
+    fn detail(&self) -> String {
+        if let Self::Token(none) = self
+            && let TokenError::Credential { .. } = &*none.error
+        {
+            return Chain(none).to_string();
+        }
+        self.to_string()
+    }
+
     /// What the client's user can do.
     fn next_step(&self) -> &str {
         match self {
@@ -200,7 +213,7 @@ impl Error {
         let mut problem = json!({
             "title": status.canonical_reason(),
             "status": status.as_u16(),
-            "detail": self.to_string(),
+            "detail": self.detail(),
             "next": self.next_step(),
             "source": "defender-proxy",
         });
