@@ -4,7 +4,7 @@
 
 use std::{borrow::Cow, pin::Pin, time::Duration};
 
-use http::{Response, StatusCode, header::RETRY_AFTER};
+use http::{Response, StatusCode};
 use oauth2::{
     AsyncHttpClient, AuthType, ClientSecret, RequestTokenError, Scope, TokenResponse as _,
     TokenUrl, basic::BasicTokenType,
@@ -146,23 +146,18 @@ struct ErrorBody<'a> {
 }
 
 fn refusal(response: &Response<Vec<u8>>) -> Option<CallError> {
-    if response.status() == StatusCode::TOO_MANY_REQUESTS || response.status().is_server_error() {
-        return None;
-    }
     let body: ErrorBody<'_> = serde_json::from_slice(response.body()).ok()?;
     let refusal = Refusal {
         error: body.error.into_owned(),
         code: body.error_codes.first().copied(),
         suberror: body.suberror,
         trace_id: body.trace_id,
+        retry_after: throttle::retry_after(response.headers()),
     };
-    if refusal.class() == Class::Transient && response.headers().contains_key(RETRY_AFTER) {
-        return Some(CallError::Status(
-            refusal.to_string(),
-            throttle::retry_after(response.headers()),
-        ));
-    }
-    Some(CallError::Refused(refusal))
+    // What an overloaded server answers says nothing of the configuration.
+    let overloaded =
+        response.status() == StatusCode::TOO_MANY_REQUESTS || response.status().is_server_error();
+    (!overloaded || refusal.class() == Class::Transient).then_some(CallError::Refused(refusal))
 }
 
 fn token_error(
