@@ -110,5 +110,5 @@ pub(crate) async fn all_ok(pending: Vec<JoinHandle<Answer>>) {
 
 /// Prints a figure for people (`--nocapture`); nothing depends on it.
 pub(crate) fn note(what: &str, since: Instant) {
-    println!("{what}: {} ms", since.elapsed().as_millis());
+    eprintln!("{what}: {} ms", since.elapsed().as_millis());
 }

@@ -6,6 +6,7 @@
 )]
 
 mod load;
+mod refusals;
 mod rejected;
 mod smoke;
 mod support;
