@@ -2,7 +2,11 @@
 //!
 //! Knows nothing of caching. Only this file sees the types of `oauth2`.
 
-use std::{borrow::Cow, pin::Pin, time::Duration};
+use std::{
+    borrow::Cow,
+    pin::Pin,
+    time::{Duration, Instant},
+};
 
 use http::{Response, StatusCode};
 use oauth2::{
@@ -61,6 +65,7 @@ impl Entra {
             .set_auth_type(AuthType::RequestBody)
             .set_client_secret(ClientSecret::new(secret.expose().to_owned()))
             .set_token_uri(self.token_url(identity, key)?);
+        let asked = Instant::now();
         let answer = client
             .exchange_client_credentials()
             .add_scope(Scope::new(key.audience.scope()))
@@ -68,6 +73,7 @@ impl Entra {
             .await
             .map_err(|error| token_error(identity, error))?;
         to_token(&answer, refreshes)
+            .map(|token| token.asked_at(asked))
             .ok_or_else(|| unavailable(identity, "its answer holds no usable token"))
     }
 
