@@ -8,6 +8,7 @@
 mod load;
 mod refusals;
 mod rejected;
+mod renewal;
 mod smoke;
 mod support;
 mod tokens;
