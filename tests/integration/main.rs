@@ -1,4 +1,10 @@
 //! Tests over real sockets, with the real program. One binary, so that there is one link.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test that can't go on has failed"
+)]
 
 mod smoke;
 mod support;
+mod tunnel;
