@@ -12,10 +12,7 @@ use http::{
 use serde_json::json;
 
 use crate::{
-    auth::{
-        aadsts::Class,
-        error::{NoToken, TokenError},
-    },
+    auth::{aadsts::Class, error::NoToken},
     body::BoxError,
 };
 
@@ -144,16 +141,6 @@ impl Error {
         }
     }
 
-    /// What went wrong, and of an unreadable credential also why: its user has no other place to see which one it is.
-    fn detail(&self) -> String {
-        if let Self::Token(none) = self
-            && let TokenError::Credential { .. } = &*none.error
-        {
-            return Chain(none).to_string();
-        }
-        self.to_string()
-    }
-
     /// What the client's user can do.
     fn next_step(&self) -> &str {
         match self {
@@ -213,7 +200,8 @@ impl Error {
         let mut problem = json!({
             "title": status.canonical_reason(),
             "status": status.as_u16(),
-            "detail": self.detail(),
+            // With its causes: they name hosts, variables and files, never a secret.
+            "detail": Chain(self).to_string(),
             "next": self.next_step(),
             "source": "defender-proxy",
         });

@@ -12,3 +12,4 @@ mod renewal;
 mod smoke;
 mod support;
 mod tokens;
+mod tunnel;

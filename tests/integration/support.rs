@@ -160,22 +160,9 @@ impl Proxy {
     }
 
     pub(crate) fn start_with(upstreams: &Upstreams, config: &str, args: &[&str]) -> Self {
-        let file = tempfile::Builder::new()
-            .suffix(".toml")
-            .tempfile_in(upstreams.dir.path())
-            .unwrap();
-        let (_, path) = file.keep().unwrap();
-        fs::write(&path, config).unwrap();
-        let mut command = program();
-        command
-            .args(["serve", "--listen", "127.0.0.1:0", "--config"])
-            .arg(&path)
-            .args(args);
-        command.env(
-            "SANDBOX_CLIENT_SECRET",
-            &upstreams.sandbox.options().client_secret,
-        );
-        Self::spawn(command, path.with_extension("log"))
+        let (mut command, log) = serve_command(upstreams, config);
+        command.args(args);
+        Self::spawn(command, log)
     }
 
     /// Runs a command that ends in a ready line on standard output; its log goes to `log`.
@@ -367,6 +354,25 @@ pub(crate) async fn start() -> (Upstreams, Proxy) {
     let upstreams = Upstreams::start().await;
     let proxy = Proxy::start(&upstreams, &upstreams.config());
     (upstreams, proxy)
+}
+
+/// `serve` with a configuration, and the file for its log.
+pub(crate) fn serve_command(upstreams: &Upstreams, config: &str) -> (Command, PathBuf) {
+    let file = tempfile::Builder::new()
+        .suffix(".toml")
+        .tempfile_in(upstreams.dir.path())
+        .unwrap();
+    let (_, path) = file.keep().unwrap();
+    fs::write(&path, config).unwrap();
+    let mut command = program();
+    command
+        .args(["serve", "--listen", "127.0.0.1:0", "--config"])
+        .arg(&path);
+    command.env(
+        "SANDBOX_CLIENT_SECRET",
+        &upstreams.sandbox.options().client_secret,
+    );
+    (command, path.with_extension("log"))
 }
 
 /// The program under test, without what the environment says about identities and proxies.
