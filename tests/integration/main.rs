@@ -5,6 +5,8 @@
     reason = "a test that can't go on has failed"
 )]
 
+mod forwarding;
 mod smoke;
 mod support;
 mod tunnel;
+mod wire;
