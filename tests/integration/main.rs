@@ -5,6 +5,7 @@
     reason = "a test that can't go on has failed"
 )]
 
+mod forwarding;
 mod load;
 mod refusals;
 mod rejected;
@@ -13,3 +14,4 @@ mod smoke;
 mod support;
 mod tokens;
 mod tunnel;
+mod wire;

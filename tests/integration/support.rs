@@ -39,9 +39,11 @@ pub(crate) struct Upstreams {
 
 impl Upstreams {
     pub(crate) async fn start() -> Self {
-        let sandbox = Sandbox::start(Options::default())
-            .await
-            .expect("the sandbox starts");
+        Self::start_with(Options::default()).await
+    }
+
+    pub(crate) async fn start_with(options: Options) -> Self {
+        let sandbox = Sandbox::start(options).await.expect("the sandbox starts");
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join("ca.pem"), sandbox.ca_pem()).unwrap();
         let control =
