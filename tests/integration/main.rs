@@ -1,4 +1,16 @@
 //! Tests over real sockets, with the real program. One binary, so that there is one link.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test that can't go on has failed"
+)]
 
+mod cli;
+mod config_files;
+mod paging;
+mod programs;
+mod rewriting;
+mod sandbox;
+mod secrets;
 mod smoke;
 mod support;
