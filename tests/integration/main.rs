@@ -9,6 +9,7 @@ mod cli;
 mod config_files;
 mod paging;
 mod programs;
+mod raw;
 mod rewriting;
 mod sandbox;
 mod secrets;

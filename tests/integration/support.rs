@@ -115,21 +115,16 @@ impl Upstreams {
             .expect("a count")
     }
 
-    /// What an API stand-in answers when it is asked directly with a right token.
-    pub(crate) async fn direct(&self, origin: &str, request: http::request::Builder) -> Answer {
+    /// What a URL of an API stand-in answers when it is asked directly, with the token of the proxy's last request.
+    pub(crate) async fn direct(&self, url: &str, encoding: &str) -> Answer {
         let seen = self.api_requests().await;
-        let token = seen
-            .iter()
-            .rev()
-            .find_map(|request| header(request, "authorization"));
-        let mut request = request
-            .header(
-                "authorization",
-                token.expect("a request of the proxy to take the token from"),
-            )
+        let mut tokens = seen.iter().rev();
+        let token = tokens.find_map(|request| header(request, "authorization"));
+        let request = Request::get(url)
+            .header("authorization", token.expect("a request of the proxy"))
+            .header("accept-encoding", encoding)
             .body(Full::default())
             .unwrap();
-        *request.uri_mut() = format!("{origin}{}", request.uri()).parse().unwrap();
         Answer::read(self.control.request(request).await.expect("an answer")).await
     }
 
