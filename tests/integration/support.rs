@@ -117,6 +117,19 @@ impl Upstreams {
             .expect("a count")
     }
 
+    /// What a URL of an API stand-in answers when it is asked directly, with the token of the proxy's last request.
+    pub(crate) async fn direct(&self, url: &str, encoding: &str) -> Answer {
+        let seen = self.api_requests().await;
+        let mut tokens = seen.iter().rev();
+        let token = tokens.find_map(|request| header(request, "authorization"));
+        let request = Request::get(url)
+            .header("authorization", token.expect("a request of the proxy"))
+            .header("accept-encoding", encoding)
+            .body(Full::default())
+            .unwrap();
+        Answer::read(self.control.request(request).await.expect("an answer")).await
+    }
+
     /// Waits until a counter has reached a number: `token_requests=2`, `api_calls=5`, `aborted=1`, `held=name`.
     pub(crate) async fn wait(&self, what: &str) {
         self.control(Method::GET, &format!("/_sandbox/wait?{what}"), Value::Null)
@@ -329,6 +342,20 @@ pub(crate) struct Answer {
 }
 
 impl Answer {
+    /// Reads a response to its end.
+    pub(crate) async fn read(response: Response<Incoming>) -> Self {
+        let (head, body) = response.into_parts();
+        let body = tokio::time::timeout(PATIENCE, body.collect())
+            .await
+            .expect("no hang")
+            .expect("a whole body");
+        Self {
+            status: head.status,
+            headers: head.headers,
+            body: body.to_bytes(),
+        }
+    }
+
     pub(crate) fn json(&self) -> Value {
         serde_json::from_slice(&self.body)
             .unwrap_or_else(|error| panic!("{error}: {}", self.text()))
@@ -349,6 +376,13 @@ impl Answer {
         self.header("content-type") == "application/problem+json"
             && self.header("proxy-status") == format!("defender-proxy; error={error}")
     }
+}
+
+/// A header of a request that a stand-in recorded.
+pub(crate) fn header<'a>(request: &'a Value, name: &str) -> Option<&'a str> {
+    let headers = request["headers"].as_array().unwrap();
+    let field = headers.iter().find(|field| field[0] == name)?;
+    field[1].as_str()
 }
 
 /// The stand-ins and one proxy in front, as most tests need them.
