@@ -13,3 +13,4 @@ mod smoke;
 mod support;
 mod tokens;
 mod tunnel;
+mod windows;
