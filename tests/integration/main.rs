@@ -22,4 +22,5 @@ mod smoke;
 mod support;
 mod tokens;
 mod tunnel;
+mod windows;
 mod wire;
