@@ -6,6 +6,7 @@
 )]
 
 mod forwarding;
+mod hygiene;
 mod smoke;
 mod support;
 mod tunnel;
