@@ -470,6 +470,25 @@ async fn an_answer_says_nothing_about_upstreams_connection_or_for_our_origin() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_request_that_comes_back_is_refused() {
+    let (_upstreams, proxy, raw) = RawUpstream::behind_proxy().await;
+    let head = forwarded(&proxy, &raw, "Via: 1.1 other\r\n").await;
+    let vias: Vec<&str> = head
+        .lines()
+        .filter_map(|line| line.strip_prefix("via: "))
+        .collect();
+    assert_eq!((vias.len(), vias[0]), (2, "1.1 other"), "{head}");
+    let request = proxy
+        .request(Method::GET, "/api/raw")
+        .header("via", format!("{}, 1.0 third", vias.join(", ")));
+    let answer = proxy.exchange(request.body(Full::default()).unwrap()).await;
+    assert_eq!(answer.status, 502);
+    assert!(answer.is_own("proxy_loop_detected"), "{answer:?}");
+    drop(proxy);
+    assert!(raw.is_idle().await);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_answer_nobody_asked_for_is_given_to_nobody() {
     let (_upstreams, proxy, raw) = RawUpstream::behind_proxy().await;
     let first = async {

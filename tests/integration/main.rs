@@ -6,7 +6,9 @@
 )]
 
 mod forwarding;
+mod guarding;
 mod hygiene;
+mod listening;
 mod smoke;
 mod support;
 mod tunnel;
