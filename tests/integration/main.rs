@@ -9,6 +9,7 @@ mod forwarding;
 mod guarding;
 mod hygiene;
 mod listening;
+mod shutdown;
 mod smoke;
 mod support;
 mod tunnel;
