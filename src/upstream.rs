@@ -54,7 +54,8 @@ impl Transport {
             .timer(TokioTimer::new())
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(POOL_IDLE)
-            .http2_adaptive_window(true)
+            .http2_initial_stream_window_size(STREAM_WINDOW)
+            .http2_initial_connection_window_size(CONNECTION_WINDOW)
             .http2_keep_alive_interval(Duration::from_secs(30))
             .http1_max_buf_size(MAX_BUFFER)
             .build(self.connector.clone());
@@ -184,5 +185,10 @@ fn deeper<'a>(
 const POOL_IDLE: Duration = Duration::from_mins(1);
 /// The most that HTTP/1 buffers of one connection, in bytes.
 const MAX_BUFFER: usize = 64 * 1024;
+/// What one HTTP/2 response may have on its way, in bytes: a client that has stopped reading costs this much memory.
+const STREAM_WINDOW: u32 = 1024 * 1024;
+/// The most there is, so that responses nobody reads never use up what the others on the connection need. (hyper's adaptive
+/// window makes both equal: one stalled client would then stop all.)
+const CONNECTION_WINDOW: u32 = (1 << 31) - 1;
 /// The limit of a token exchange.
 const FETCH_TIMEOUT: Duration = Duration::from_secs(30);

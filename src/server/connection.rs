@@ -56,7 +56,8 @@ impl Acceptor {
         http.http2()
             .timer(TokioTimer::new())
             .keep_alive_interval(limits.idle)
-            .adaptive_window(true)
+            .initial_stream_window_size(STREAM_WINDOW)
+            .initial_connection_window_size(CONNECTION_WINDOW)
             .max_header_list_size(MAX_HEADERS)
             .max_concurrent_streams(MAX_STREAMS);
         Self {
@@ -167,3 +168,7 @@ const MAX_BUFFER: usize = 64 * 1024;
 const MAX_HEADERS: u32 = 64 * 1024;
 /// The most requests at a time on one HTTP/2 connection.
 const MAX_STREAMS: u32 = 256;
+/// What one HTTP/2 upload may have on its way, in bytes; plenty for a client on this machine.
+const STREAM_WINDOW: u32 = 256 * 1024;
+/// The most there is, so that an upload that upstream doesn't take never holds up the others on the connection.
+const CONNECTION_WINDOW: u32 = (1 << 31) - 1;
