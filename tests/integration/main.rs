@@ -8,6 +8,9 @@
 mod cli;
 mod config_files;
 mod forwarding;
+mod guarding;
+mod hygiene;
+mod listening;
 mod load;
 mod paging;
 mod programs;
@@ -18,6 +21,7 @@ mod renewal;
 mod rewriting;
 mod sandbox;
 mod secrets;
+mod shutdown;
 mod smoke;
 mod support;
 mod tokens;
