@@ -5,13 +5,17 @@
     reason = "a test that can't go on has failed"
 )]
 
+mod check;
 mod cli;
+mod codings;
 mod config_files;
+mod output;
 mod paging;
 mod programs;
 mod raw;
 mod rewriting;
 mod sandbox;
+mod sandbox_data;
 mod secrets;
 mod smoke;
 mod support;
