@@ -3,7 +3,7 @@
 //! One table from error to status and to `Proxy-Status` (RFC 9209). A response made here is always `application/problem+json`
 //! (RFC 9457) with `Proxy-Status: defender-proxy; error=…`; one from upstream never has that, so nobody wonders whose `403` it is.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{fmt, time::Duration};
 
 use http::{
     HeaderValue, Response, StatusCode,
@@ -12,7 +12,7 @@ use http::{
 use serde_json::json;
 
 use crate::{
-    auth::{aadsts::Class, error::TokenError},
+    auth::{aadsts::Class, error::NoToken},
     body::BoxError,
 };
 
@@ -54,7 +54,7 @@ pub enum Error {
     Loop,
     /// No token could be had.
     #[error(transparent)]
-    Token(#[from] Arc<TokenError>),
+    Token(#[from] NoToken),
     /// No connection to upstream.
     #[error("upstream can't be reached")]
     Connect(#[source] BoxError),
@@ -90,7 +90,7 @@ impl Error {
             Self::Misdirected => StatusCode::MISDIRECTED_REQUEST,
             Self::NoRoute => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed { .. } => StatusCode::METHOD_NOT_ALLOWED,
-            Self::Token(error) => match error.class() {
+            Self::Token(none) => match none.error.class() {
                 Class::Fatal => StatusCode::INTERNAL_SERVER_ERROR,
                 Class::Interactive | Class::Transient => StatusCode::SERVICE_UNAVAILABLE,
             },
@@ -102,6 +102,15 @@ impl Error {
             | Self::Protocol(_) => StatusCode::BAD_GATEWAY,
             Self::ConnectTimeout | Self::ResponseTimeout => StatusCode::GATEWAY_TIMEOUT,
         }
+    }
+
+    /// Is it the fault of upstream, or of the way there?
+    #[must_use]
+    pub fn is_upstreams(&self) -> bool {
+        matches!(
+            self.status(),
+            StatusCode::BAD_GATEWAY | StatusCode::GATEWAY_TIMEOUT
+        )
     }
 
     /// The error type of the `Proxy-Status` field (RFC 9209 §2.3).
@@ -117,7 +126,7 @@ impl Error {
             | Self::MethodNotAllowed { .. } => "http_request_denied",
             Self::NoRoute => "destination_not_found",
             Self::Loop => "proxy_loop_detected",
-            Self::Token(error) => match error.class() {
+            Self::Token(none) => match none.error.class() {
                 Class::Fatal => "proxy_configuration_error",
                 Class::Interactive => "proxy_internal_response",
                 Class::Transient => "destination_unavailable",
@@ -153,7 +162,7 @@ impl Error {
                 "use an allowed method, or change the route's methods or read_only"
             }
             Self::Loop => "point the route's upstream at the API, not at this proxy",
-            Self::Token(error) => error.next_step(),
+            Self::Token(none) => none.error.next_step(),
             Self::Connect(_) | Self::Dns(_) | Self::ConnectTimeout => {
                 "check the network, the HTTP proxy (upstream.proxy, HTTPS_PROXY) and the upstream's name"
             }
@@ -170,17 +179,18 @@ impl Error {
     /// Entra ID's number, for clients that branch on it.
     fn code(&self) -> Option<u32> {
         if let Self::Token(error) = self {
-            error.code()
+            error.error.code()
         } else {
             None
         }
     }
 
     fn retry_after(&self) -> Option<Duration> {
-        let Self::Token(error) = self else {
+        let Self::Token(none) = self else {
             return None;
         };
-        (error.class() == Class::Transient).then(|| error.hold_off(1))
+        // Rounded up, as nobody is answered before.
+        (none.error.class() == Class::Transient).then(|| none.retry_in + Duration::from_secs(1))
     }
 
     /// The response that tells the client; `T` is made of its bytes.
@@ -190,7 +200,8 @@ impl Error {
         let mut problem = json!({
             "title": status.canonical_reason(),
             "status": status.as_u16(),
-            "detail": self.to_string(),
+            // With its causes: they name hosts, variables and files, never a secret.
+            "detail": Chain(self).to_string(),
             "next": self.next_step(),
             "source": "defender-proxy",
         });

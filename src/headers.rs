@@ -94,12 +94,16 @@ impl Pseudonym {
     }
 }
 
-/// May a trailer field pass to the client? (RFC 9110 §6.5.1: none that frames, routes or authenticates.)
-#[must_use]
-pub fn is_plain_trailer(name: &HeaderName) -> bool {
-    !is_hop_by_hop(name)
-        && !is_claim(name.as_str())
-        && !matches!(name.as_str(), "host" | "content-length" | "set-cookie")
+/// Strips the trailers of a response of every field that frames, routes or authenticates (RFC 9110 §6.5.1).
+pub fn strip_trailers(trailers: &mut HeaderMap) {
+    strip_response(trailers);
+    remove_where(trailers, |name| {
+        is_claim(name.as_str())
+            || matches!(
+                name.as_str(),
+                "host" | "content-length" | "content-encoding" | "set-cookie" | "location"
+            )
+    });
 }
 
 /// Removes every field that any `Connection` line names, and `Connection` itself.

@@ -21,7 +21,7 @@ use hyper::body::Incoming;
 
 use crate::{
     access::{Logged, Record, Source},
-    auth::{AccessToken, Tokens, error::TokenError},
+    auth::{AccessToken, Tokens, error::NoToken},
     body::{BoxError, Outgoing, Progress, REPLAY_LIMIT, Replay, ReplayHandle},
     error::{Chain, Error},
     guard::{Admitted, Guard},
@@ -114,7 +114,7 @@ impl Proxy {
             .send(outbound.authorize(&token, body), &progress)
             .await?;
         if response.status() == StatusCode::UNAUTHORIZED
-            && let Some(newer) = self.newer(&outbound, &token).await
+            && let Some(newer) = self.newer(&outbound, &token).await?
             && let Some(body) = kept.body()
         {
             record.note_token(newer.age());
@@ -137,20 +137,24 @@ impl Proxy {
             .map(|body| Reply::Upstream(Box::new(body))))
     }
 
-    /// Another token than the one that upstream refused. When there is none, upstream's `401` is the answer.
+    /// Another token than the one that upstream refused. When there is none, upstream's `401` is the answer; unless the
+    /// token ended on its way, for that is no concern of the client's.
     async fn newer(
         &self,
         outbound: &Outbound<'_>,
         rejected: &Arc<AccessToken>,
-    ) -> Option<Arc<AccessToken>> {
+    ) -> Result<Option<Arc<AccessToken>>, NoToken> {
         let newer = self
             .shared
             .tokens
             .refresh(outbound.identity(), outbound.key(), rejected)
             .await;
-        newer.unwrap_or_else(|error: Arc<TokenError>| {
-            tracing::warn!(error = %Chain(&*error), "upstream refused a token, and there is no newer one");
-            None
+        newer.or_else(|error| {
+            if !rejected.is_live() {
+                return Err(error);
+            }
+            tracing::warn!(error = %Chain(&error), "upstream refused a token, and there is no newer one");
+            Ok(None)
         })
     }
 }
@@ -179,7 +183,7 @@ impl http_body::Body for Reply {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         match self.get_mut() {
-            Self::Upstream(body) => Pin::new(body).poll_frame(cx),
+            Self::Upstream(body) => Pin::new(body).poll_frame(cx).map_ok(with_plain_trailers),
             Self::Made(body) => Pin::new(body).poll_frame(cx).map_err(Into::into),
         }
     }
@@ -196,6 +200,17 @@ impl http_body::Body for Reply {
             Self::Upstream(body) => body.size_hint(),
             Self::Made(body) => body.size_hint(),
         }
+    }
+}
+
+/// A trailer field may say what was learned while sending, but nothing that a header field would have had to say.
+fn with_plain_trailers(frame: Frame<Bytes>) -> Frame<Bytes> {
+    match frame.into_trailers() {
+        Ok(mut trailers) => {
+            headers::strip_trailers(&mut trailers);
+            Frame::trailers(trailers)
+        }
+        Err(frame) => frame,
     }
 }
 
@@ -236,8 +251,8 @@ fn outgoing(body: Incoming, progress: &Progress) -> (Outgoing, Kept) {
 
 fn refusal(error: &Error) -> Response<Reply> {
     let status = error.status().as_u16();
-    // Why there is no token, the cache has logged once for all who wait.
-    if error.status().is_server_error() && !matches!(error, Error::Token(_)) {
+    // Why there is no token, the cache has logged once for all who wait; and what a client does wrong must not fill the log.
+    if error.is_upstreams() {
         tracing::warn!(status, error = %Chain(error), "not forwarded");
     } else {
         tracing::debug!(status, error = %Chain(error), "refused");

@@ -29,8 +29,7 @@ pub fn check(path: &str) -> Result<(), Error> {
         return Ok(());
     }
     let mut seen: Cow<'_, str> = path.into();
-    // Deeper nesting is decoded by no known server.
-    for _ in 0..3 {
+    for _ in 0..DEPTH {
         let is_dots = |segment: &str| {
             matches!(segment, "." | "..") || segment.starts_with(".;") || segment.starts_with("..;")
         };
@@ -49,12 +48,10 @@ pub fn check(path: &str) -> Result<(), Error> {
 /// API's version segment, as `/api/v1.0/machines` is `/api/machines` to Defender.
 #[must_use]
 pub fn canonical(path: &str) -> Cow<'_, str> {
-    let mut path = match decode(path) {
-        decoded if decoded.bytes().any(|byte| byte.is_ascii_uppercase()) => {
-            decoded.to_ascii_lowercase().into()
-        }
-        decoded => decoded,
-    };
+    let mut path = decode_deeply(path);
+    if path.bytes().any(|byte| byte.is_ascii_uppercase()) {
+        path = path.to_ascii_lowercase().into();
+    }
     while let Some(at) = path.find("//") {
         path.to_mut().remove(at);
     }
@@ -72,6 +69,18 @@ pub fn is_below(path: &str, prefix: &str) -> bool {
     path.strip_prefix(prefix).is_some_and(|rest| {
         prefix.ends_with('/') || rest.is_empty() || rest.starts_with(['/', '('])
     })
+}
+
+/// Percent-decodes until nothing is encoded any more, at most [`DEPTH`] times.
+fn decode_deeply(path: &str) -> Cow<'_, str> {
+    let mut decoded: Cow<'_, str> = path.into();
+    for _ in 0..DEPTH {
+        decoded = match decode(&decoded) {
+            Cow::Borrowed(_) => return decoded,
+            Cow::Owned(deeper) => deeper.into(),
+        };
+    }
+    decoded
 }
 
 /// Percent-decodes once; borrows where nothing is encoded. Bytes that are no UTF-8 become replacement characters, which no
@@ -100,6 +109,9 @@ fn decode(path: &str) -> Cow<'_, str> {
     }
     String::from_utf8_lossy(&decoded).into_owned().into()
 }
+
+/// How often an encoding is looked through. Deeper nesting is decoded by no known server.
+const DEPTH: usize = 3;
 
 #[cfg(test)]
 mod tests {
@@ -150,6 +162,7 @@ mod tests {
             ("/api/machines", "/api/machines"),
             ("/API/Machines", "/api/machines"),
             ("/api/%6dachines", "/api/machines"),
+            ("/api/%256dachines", "/api/machines"),
             ("/api//machines", "/api/machines"),
             ("/api/v1.0/machines", "/api/machines"),
             ("/API/V1.0/machines", "/api/machines"),

@@ -25,7 +25,7 @@ use tokio::runtime::Handle;
 pub use self::token::AccessToken;
 use self::{
     entra::Entra,
-    error::TokenError,
+    error::{NoToken, TokenError},
     identity::{Audience, Identity, TenantId},
 };
 use crate::error::Chain;
@@ -84,7 +84,7 @@ impl Tokens {
         &self,
         identity: &Arc<Identity>,
         key: &TokenKey,
-    ) -> Result<Arc<AccessToken>, Arc<TokenError>> {
+    ) -> Result<Arc<AccessToken>, NoToken> {
         if let Some(entry) = self.shared.entries.get(key).await
             && let Some(known) = entry.known()
         {
@@ -105,7 +105,7 @@ impl Tokens {
         identity: &Arc<Identity>,
         key: &TokenKey,
         rejected: &Arc<AccessToken>,
-    ) -> Result<Option<Arc<AccessToken>>, Arc<TokenError>> {
+    ) -> Result<Option<Arc<AccessToken>>, NoToken> {
         let token = self
             .fetch(identity, key, Need::Unrejected(Arc::clone(rejected)))
             .await?;
@@ -118,14 +118,14 @@ impl Tokens {
         identity: &Arc<Identity>,
         key: &TokenKey,
         need: Need,
-    ) -> Result<Arc<AccessToken>, Arc<TokenError>> {
+    ) -> Result<Arc<AccessToken>, NoToken> {
         let (shared, key) = (Arc::clone(&self.shared), key.clone());
         let (identity, name) = (Arc::clone(identity), Arc::clone(&identity.name));
         let task = self.shared.runtime.spawn(async move {
             let entry = shared.update(&identity, &key, &need).await;
             entry.known()
         });
-        let stopped = || Err(Arc::new(TokenError::stopped(&name)));
+        let stopped = || Err(Failure::new(TokenError::stopped(&name), None).to_answer());
         task.await.ok().flatten().unwrap_or_else(stopped)
     }
 }
@@ -178,8 +178,8 @@ impl Shared {
     ) -> Entry {
         let (current, need) = was;
         let refreshes = match need {
-            Need::Unrejected(token) => token.refreshes().saturating_add(1),
-            Need::Any | Need::Newer(_) => 0,
+            Need::Unrejected(token) if token.is_live() => token.refreshes().saturating_add(1),
+            Need::Any | Need::Newer(_) | Need::Unrejected(_) => 0,
         };
         match self.entra.fetch(identity, key, refreshes).await {
             Ok(token) => {
@@ -259,13 +259,13 @@ struct Entry {
 
 impl Entry {
     /// What can be answered without a fetch.
-    fn known(&self) -> Option<Result<Arc<AccessToken>, Arc<TokenError>>> {
+    fn known(&self) -> Option<Result<Arc<AccessToken>, NoToken>> {
         if let Some(token) = self.live() {
             token.note_use();
             return Some(Ok(Arc::clone(token)));
         }
         let failure = self.failure.as_ref().filter(|failure| failure.holds())?;
-        Some(Err(Arc::clone(&failure.error)))
+        Some(Err(failure.to_answer()))
     }
 
     /// Is a fetch unnecessary, or too early?
@@ -277,7 +277,9 @@ impl Entry {
         };
         let serves = match need {
             Need::Newer(token) => !is(token),
-            Need::Unrejected(token) if is(token) => token.age() < rest(token.refreshes()),
+            Need::Unrejected(token) if is(token) => {
+                token.is_live() && token.age() < rest(token.refreshes())
+            }
             Need::Any | Need::Unrejected(_) => self.live().is_some(),
         };
         serves || self.holds_off()
@@ -309,6 +311,13 @@ impl Failure {
             retry_at: Instant::now() + error.hold_off(count),
             error: Arc::new(error),
             count,
+        }
+    }
+
+    fn to_answer(&self) -> NoToken {
+        NoToken {
+            error: Arc::clone(&self.error),
+            retry_in: self.remaining(),
         }
     }
 

@@ -115,8 +115,15 @@ async fn bind_unix(path: PathBuf) -> io::Result<Listener> {
     if is_socket && tokio::net::UnixStream::connect(&path).await.is_err() {
         std::fs::remove_file(&path)?;
     }
-    let listener = tokio::net::UnixListener::bind(&path)?;
-    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600))?;
+    // Under another name until its mode is right, so that there is no moment in which others could connect.
+    let unready = path.with_extension(format!("{}.unready", std::process::id()));
+    let listener = tokio::net::UnixListener::bind(&unready)?;
+    std::fs::set_permissions(&unready, std::fs::Permissions::from_mode(0o600))?;
+    if path.exists() {
+        std::fs::remove_file(&unready)?;
+        return Err(io::ErrorKind::AddrInUse.into());
+    }
+    std::fs::rename(&unready, &path)?;
     Ok(Listener::Unix(listener, path))
 }
 

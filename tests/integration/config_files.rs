@@ -46,7 +46,7 @@ async fn what_the_shipped_file_shows_in_comments_is_valid_too() {
     let mut uncommented = 0;
     for line in shipped.lines() {
         let code = line.strip_prefix("# ").filter(|code| is_code(code));
-        // These need a certificate, a program or a port below.
+        // These need a certificate with its key, and a program.
         let left_out = ["tls = ", "credential = { secret = { command"]
             .iter()
             .any(|start| code.is_some_and(|code| code.starts_with(start)));

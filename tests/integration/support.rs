@@ -39,9 +39,11 @@ pub(crate) struct Upstreams {
 
 impl Upstreams {
     pub(crate) async fn start() -> Self {
-        let sandbox = Sandbox::start(Options::default())
-            .await
-            .expect("the sandbox starts");
+        Self::start_with(Options::default()).await
+    }
+
+    pub(crate) async fn start_with(options: Options) -> Self {
+        let sandbox = Sandbox::start(options).await.expect("the sandbox starts");
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join("ca.pem"), sandbox.ca_pem()).unwrap();
         let control =
@@ -180,22 +182,9 @@ impl Proxy {
     }
 
     pub(crate) fn start_with(upstreams: &Upstreams, config: &str, args: &[&str]) -> Self {
-        let file = tempfile::Builder::new()
-            .suffix(".toml")
-            .tempfile_in(upstreams.dir.path())
-            .unwrap();
-        let (_, path) = file.keep().unwrap();
-        fs::write(&path, config).unwrap();
-        let mut command = program();
-        command
-            .args(["serve", "--listen", "127.0.0.1:0", "--config"])
-            .arg(&path)
-            .args(args);
-        command.env(
-            "SANDBOX_CLIENT_SECRET",
-            &upstreams.sandbox.options().client_secret,
-        );
-        Self::spawn(command, path.with_extension("log"))
+        let (mut command, log) = serve_command(upstreams, config);
+        command.args(args);
+        Self::spawn(command, log)
     }
 
     /// Runs a command that ends in a ready line on standard output; its log goes to `log`.
@@ -401,6 +390,25 @@ pub(crate) async fn start() -> (Upstreams, Proxy) {
     (upstreams, proxy)
 }
 
+/// `serve` with a configuration, and the file for its log.
+pub(crate) fn serve_command(upstreams: &Upstreams, config: &str) -> (Command, PathBuf) {
+    let file = tempfile::Builder::new()
+        .suffix(".toml")
+        .tempfile_in(upstreams.dir.path())
+        .unwrap();
+    let (_, path) = file.keep().unwrap();
+    fs::write(&path, config).unwrap();
+    let mut command = program();
+    command
+        .args(["serve", "--listen", "127.0.0.1:0", "--config"])
+        .arg(&path);
+    command.env(
+        "SANDBOX_CLIENT_SECRET",
+        &upstreams.sandbox.options().client_secret,
+    );
+    (command, path.with_extension("log"))
+}
+
 /// The program under test, without what the environment says about identities and proxies.
 pub(crate) fn program() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_defender-proxy"));
@@ -414,6 +422,13 @@ pub(crate) fn program() -> Command {
         }
     }
     command
+}
+
+/// The value of a field of a recorded request.
+pub(crate) fn field(request: &Value, name: &str) -> Option<String> {
+    let fields = request["headers"].as_array().expect("a list");
+    let found = fields.iter().find(|field| field[0] == name)?;
+    Some(found[1].as_str().unwrap().to_owned())
 }
 
 fn connector(ca: &std::path::Path) -> hyper_rustls::HttpsConnector<HttpConnector> {
