@@ -5,13 +5,16 @@
     reason = "a test that can't go on has failed"
 )]
 
+mod check;
 mod cli;
+mod codings;
 mod config_files;
 mod forwarding;
 mod guarding;
 mod hygiene;
 mod listening;
 mod load;
+mod output;
 mod paging;
 mod programs;
 mod raw;
@@ -20,6 +23,7 @@ mod rejected;
 mod renewal;
 mod rewriting;
 mod sandbox;
+mod sandbox_data;
 mod secrets;
 mod shutdown;
 mod smoke;

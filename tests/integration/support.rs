@@ -65,6 +65,13 @@ impl Upstreams {
         text
     }
 
+    /// Writes a configuration, and tells where.
+    pub(crate) fn write_config(&self, text: &str) -> String {
+        let file = self.dir.path().join("written.toml");
+        fs::write(&file, text).unwrap();
+        file.to_str().unwrap().to_owned()
+    }
+
     pub(crate) async fn control(&self, method: Method, path: &str, body: Value) -> Value {
         let body = if body.is_null() {
             Full::default()
@@ -253,16 +260,7 @@ impl Proxy {
     }
 
     pub(crate) async fn exchange(&self, request: Request<Full<Bytes>>) -> Answer {
-        let (head, body) = self.send(request).await.into_parts();
-        let body = tokio::time::timeout(PATIENCE, body.collect())
-            .await
-            .expect("no hang")
-            .expect("a whole body");
-        Answer {
-            status: head.status,
-            headers: head.headers,
-            body: body.to_bytes(),
-        }
+        Answer::read(self.send(request).await).await
     }
 
     /// A raw connection.
