@@ -72,8 +72,13 @@ enum Command {
 /// Where the configuration comes from.
 #[derive(Debug, Args)]
 struct ConfigArgs {
-    /// Configuration file [default: $`DEFENDER_PROXY_CONFIG`, ./proxy.toml, the user's configuration directory, or AZURE_* variables]
-    #[arg(long, short, value_name = "FILE")]
+    // Not a doc comment, as that would need marks around the names.
+    #[arg(
+        long,
+        short,
+        value_name = "FILE",
+        help = "Configuration file [default: $DEFENDER_PROXY_CONFIG, ./proxy.toml, the user's configuration directory, or AZURE_* variables]"
+    )]
     config: Option<PathBuf>,
 }
 
@@ -86,8 +91,11 @@ impl ConfigArgs {
 /// Where the proxy listens.
 #[derive(Debug, Args)]
 struct ListenArgs {
-    /// Address to listen on, such as 127.0.0.1:8080, localhost:0 or <unix:/run/user/1000/defender-proxy.sock>
-    #[arg(long, value_name = "ADDR")]
+    #[arg(
+        long,
+        value_name = "ADDR",
+        help = "Address to listen on, such as 127.0.0.1:8080, localhost:0 or unix:/run/user/1000/defender-proxy.sock"
+    )]
     listen: Option<ListenAddress>,
 }
 

@@ -200,7 +200,8 @@ impl Error {
         let mut problem = json!({
             "title": status.canonical_reason(),
             "status": status.as_u16(),
-            "detail": self.to_string(),
+            // With its causes: they name hosts, variables and files, never a secret.
+            "detail": Chain(self).to_string(),
             "next": self.next_step(),
             "source": "defender-proxy",
         });

@@ -114,7 +114,7 @@ impl Proxy {
             .send(outbound.authorize(&token, body), &progress)
             .await?;
         if response.status() == StatusCode::UNAUTHORIZED
-            && let Some(newer) = self.newer(&outbound, &token).await
+            && let Some(newer) = self.newer(&outbound, &token).await?
             && let Some(body) = kept.body()
         {
             record.note_token(newer.age());
@@ -137,20 +137,24 @@ impl Proxy {
             .map(|body| Reply::Upstream(Box::new(body))))
     }
 
-    /// Another token than the one that upstream refused. When there is none, upstream's `401` is the answer.
+    /// Another token than the one that upstream refused. When there is none, upstream's `401` is the answer; unless the
+    /// token ended on its way, for that is no concern of the client's.
     async fn newer(
         &self,
         outbound: &Outbound<'_>,
         rejected: &Arc<AccessToken>,
-    ) -> Option<Arc<AccessToken>> {
+    ) -> Result<Option<Arc<AccessToken>>, NoToken> {
         let newer = self
             .shared
             .tokens
             .refresh(outbound.identity(), outbound.key(), rejected)
             .await;
-        newer.unwrap_or_else(|error: NoToken| {
+        newer.or_else(|error| {
+            if !rejected.is_live() {
+                return Err(error);
+            }
             tracing::warn!(error = %Chain(&error), "upstream refused a token, and there is no newer one");
-            None
+            Ok(None)
         })
     }
 }

@@ -6,10 +6,11 @@
 use std::sync::Arc;
 
 use http::{
-    HeaderMap, Method, Request, Uri, Version,
-    header::AUTHORIZATION,
+    HeaderMap, HeaderValue, Method, Request, Uri, Version,
+    header::{AUTHORIZATION, TRANSFER_ENCODING},
     uri::{Authority, PathAndQuery, Scheme},
 };
+use http_body::Body as _;
 
 use crate::{
     auth::{
@@ -253,14 +254,18 @@ impl Outbound<'_> {
     /// The version is always HTTP/1.1: the pool upgrades by ALPN, and would refuse HTTP/2 on an HTTP/1.1 connection.
     #[must_use]
     pub fn authorize(&self, token: &AccessToken, body: Outgoing) -> Authorized {
+        let body_is_open = !body.is_end_stream() && body.size_hint().exact().is_none();
         let mut request = Request::new(body);
         *request.method_mut() = self.method.clone();
         *request.uri_mut() = self.uri.clone();
         *request.version_mut() = Version::HTTP_11;
         *request.headers_mut() = self.headers.clone();
-        request
-            .headers_mut()
-            .insert(AUTHORIZATION, token.header().clone());
+        let headers = request.headers_mut();
+        headers.insert(AUTHORIZATION, token.header().clone());
+        if body_is_open {
+            // Without it the body of a GET would be left out; HTTP/2 leaves out the field instead.
+            headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+        }
         Authorized(request)
     }
 }

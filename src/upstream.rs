@@ -54,7 +54,8 @@ impl Transport {
             .timer(TokioTimer::new())
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(POOL_IDLE)
-            .http2_adaptive_window(true)
+            .http2_initial_stream_window_size(STREAM_WINDOW)
+            .http2_initial_connection_window_size(CONNECTION_WINDOW)
             .http2_keep_alive_interval(Duration::from_secs(30))
             .http1_max_buf_size(MAX_BUFFER)
             .build(self.connector.clone());
@@ -182,6 +183,12 @@ fn deeper<'a>(
 /// How long a connection may rest in the pool. Azure's front ends close idle ones after some minutes; a shorter time here
 /// makes it rare that a request meets a connection that is just being closed.
 const POOL_IDLE: Duration = Duration::from_mins(1);
+/// How much of one HTTP/2 response may wait in memory for a client that reads slowly, in bytes. A window that adapts would
+/// begin with the same 64 KiB for a response and for its whole connection, so one such client would stop all others.
+const STREAM_WINDOW: u32 = 1024 * 1024;
+/// How much of all responses of one HTTP/2 connection may wait, in bytes. Where it is short, upstream sends crumbs, and
+/// `h2` takes too many of them (half of this in crumbs of less than 256 bytes) for an attack and ends the connection.
+const CONNECTION_WINDOW: u32 = 32 * 1024 * 1024;
 /// The most that HTTP/1 buffers of one connection, in bytes.
 const MAX_BUFFER: usize = 64 * 1024;
 /// The limit of a token exchange.

@@ -78,16 +78,24 @@ impl TokenError {
     #[must_use]
     pub fn hold_off(&self, failures: u32) -> Duration {
         match self {
-            Self::Unavailable {
-                retry_after: Some(wait),
-                ..
-            } => (*wait).clamp(Duration::from_secs(1), LONGEST_HOLD_OFF),
             Self::Refused { refusal, .. } if refusal.code == Some(LOOP_DETECTED) => {
                 Duration::from_mins(5)
             }
             Self::Refused { refusal, .. } if refusal.class() != Class::Transient => {
                 Duration::from_mins(1)
             }
+            Self::Unavailable {
+                retry_after: Some(wait),
+                ..
+            }
+            | Self::Refused {
+                refusal:
+                    Refusal {
+                        retry_after: Some(wait),
+                        ..
+                    },
+                ..
+            } => (*wait).clamp(Duration::from_secs(1), LONGEST_HOLD_OFF),
             Self::Refused { .. } | Self::Unavailable { .. } => Duration::from_secs(5)
                 .saturating_mul(1 << failures.saturating_sub(1).min(5))
                 .min(Duration::from_mins(1)),
@@ -142,6 +150,8 @@ pub struct Refusal {
     pub suberror: Option<String>,
     /// What to name to Microsoft's support.
     pub trace_id: Option<String>,
+    /// How long Entra ID asked to wait.
+    pub retry_after: Option<Duration>,
 }
 
 impl Refusal {
@@ -208,6 +218,7 @@ mod tests {
             code: Some(code),
             suberror: None,
             trace_id: None,
+            retry_after: None,
         };
         TokenError::Refused {
             identity: "soc".to_owned(),

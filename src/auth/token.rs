@@ -52,13 +52,27 @@ impl AccessToken {
         })
     }
 
+    /// The same token, its life counted from when it was asked for: Entra ID counts from a moment after that.
+    #[must_use]
+    pub fn asked_at(self, asked: Instant) -> Self {
+        let waited = self.fetched.saturating_duration_since(asked);
+        Self {
+            fetched: asked,
+            fetched_wall: self
+                .fetched_wall
+                .checked_sub(waited)
+                .unwrap_or(self.fetched_wall),
+            ..self
+        }
+    }
+
     /// The value of the `Authorization` field, marked sensitive. Cloning it copies no bytes.
     #[must_use]
     pub fn header(&self) -> &HeaderValue {
         &self.header
     }
 
-    /// The time since it was fetched.
+    /// The time since it was asked for.
     #[must_use]
     pub fn age(&self) -> Duration {
         self.fetched.elapsed()
@@ -178,6 +192,16 @@ mod tests {
     #[test]
     fn a_token_that_can_not_stand_in_a_header_is_refused() {
         assert!(AccessToken::new("two\nlines", HOUR, None, 0).is_none());
+    }
+
+    #[test]
+    fn life_begins_with_the_question() {
+        let before = Instant::now().checked_sub(Duration::from_secs(10)).unwrap();
+        for (life, live) in [(11, true), (10, false)] {
+            let token = AccessToken::new("a", Duration::from_secs(life), None, 0).unwrap();
+            assert!(token.is_live());
+            assert_eq!(token.asked_at(before).is_live(), live, "{life}");
+        }
     }
 
     #[test]

@@ -70,7 +70,8 @@ impl Sandbox {
     /// # Panics
     /// Outside a tokio runtime with I/O and time enabled, as everything that spawns.
     pub async fn start(options: Options) -> io::Result<Self> {
-        let Identity { ca_pem, server } = Identity::generate().map_err(io::Error::other)?;
+        let Identity { ca_pem, server } =
+            Identity::generate(options.http2).map_err(io::Error::other)?;
         let entra = bind(options.entra_port).await?;
         let defender = bind(options.defender_port).await?;
         let graph = bind(options.graph_port).await?;
@@ -183,6 +184,8 @@ pub struct Options {
     pub token_lifetime: Duration,
     /// Which host the links in API answers name at first.
     pub links: Links,
+    /// Whether HTTP/2 is offered beside HTTP/1.1; clients choose by ALPN.
+    pub http2: bool,
     /// Loopback port of the Entra stand-in; 0 lets the system choose.
     pub entra_port: u16,
     /// Loopback port of the Defender stand-in; 0 lets the system choose.
@@ -203,6 +206,7 @@ impl Default for Options {
             client_secret: "sandbox-secret-do-not-use".into(),
             token_lifetime: Duration::from_secs(3599),
             links: Links::Global,
+            http2: true,
             entra_port: 0,
             defender_port: 0,
             graph_port: 0,

@@ -19,7 +19,7 @@ pub(crate) struct Identity {
 impl Identity {
     /// Makes a new authority and a leaf for `localhost`, `127.0.0.1` and `::1`; both keys stay in
     /// memory, and the authority's is dropped here.
-    pub(crate) fn generate() -> Result<Self, TlsError> {
+    pub(crate) fn generate(http2: bool) -> Result<Self, TlsError> {
         let ca_key = KeyPair::generate()?;
         let ca_params = authority()?;
         let ca = ca_params.self_signed(&ca_key)?;
@@ -27,7 +27,7 @@ impl Identity {
         let leaf = leaf()?.signed_by(&leaf_key, &Issuer::new(ca_params, ca_key))?;
         Ok(Self {
             ca_pem: ca.pem(),
-            server: Arc::new(server(leaf.der().clone(), &leaf_key)?),
+            server: Arc::new(server(leaf.der().clone(), &leaf_key, http2)?),
         })
     }
 }
@@ -65,12 +65,19 @@ fn leaf() -> Result<CertificateParams, rcgen::Error> {
     Ok(params)
 }
 
-fn server(leaf: CertificateDer<'static>, key: &KeyPair) -> Result<ServerConfig, rustls::Error> {
+fn server(
+    leaf: CertificateDer<'static>,
+    key: &KeyPair,
+    http2: bool,
+) -> Result<ServerConfig, rustls::Error> {
     let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(key.serialize_der()));
     let mut config = ServerConfig::builder_with_provider(Arc::new(default_provider()))
         .with_safe_default_protocol_versions()?
         .with_no_client_auth()
         .with_single_cert(vec![leaf], key)?;
-    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    if http2 {
+        config.alpn_protocols.push(b"h2".to_vec());
+    }
+    config.alpn_protocols.push(b"http/1.1".to_vec());
     Ok(config)
 }

@@ -39,9 +39,11 @@ pub(crate) struct Upstreams {
 
 impl Upstreams {
     pub(crate) async fn start() -> Self {
-        let sandbox = Sandbox::start(Options::default())
-            .await
-            .expect("the sandbox starts");
+        Self::start_with(Options::default()).await
+    }
+
+    pub(crate) async fn start_with(options: Options) -> Self {
+        let sandbox = Sandbox::start(options).await.expect("the sandbox starts");
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join("ca.pem"), sandbox.ca_pem()).unwrap();
         let control =
@@ -113,6 +115,19 @@ impl Upstreams {
         self.stats().await["api_calls"]["total"]
             .as_u64()
             .expect("a count")
+    }
+
+    /// What a URL of an API stand-in answers when it is asked directly, with the token of the proxy's last request.
+    pub(crate) async fn direct(&self, url: &str, encoding: &str) -> Answer {
+        let seen = self.api_requests().await;
+        let mut tokens = seen.iter().rev();
+        let token = tokens.find_map(|request| header(request, "authorization"));
+        let request = Request::get(url)
+            .header("authorization", token.expect("a request of the proxy"))
+            .header("accept-encoding", encoding)
+            .body(Full::default())
+            .unwrap();
+        Answer::read(self.control.request(request).await.expect("an answer")).await
     }
 
     /// Waits until a counter has reached a number: `token_requests=2`, `api_calls=5`, `aborted=1`, `held=name`.
@@ -327,6 +342,20 @@ pub(crate) struct Answer {
 }
 
 impl Answer {
+    /// Reads a response to its end.
+    pub(crate) async fn read(response: Response<Incoming>) -> Self {
+        let (head, body) = response.into_parts();
+        let body = tokio::time::timeout(PATIENCE, body.collect())
+            .await
+            .expect("no hang")
+            .expect("a whole body");
+        Self {
+            status: head.status,
+            headers: head.headers,
+            body: body.to_bytes(),
+        }
+    }
+
     pub(crate) fn json(&self) -> Value {
         serde_json::from_slice(&self.body)
             .unwrap_or_else(|error| panic!("{error}: {}", self.text()))
@@ -347,6 +376,13 @@ impl Answer {
         self.header("content-type") == "application/problem+json"
             && self.header("proxy-status") == format!("defender-proxy; error={error}")
     }
+}
+
+/// A header of a request that a stand-in recorded.
+pub(crate) fn header<'a>(request: &'a Value, name: &str) -> Option<&'a str> {
+    let headers = request["headers"].as_array().unwrap();
+    let field = headers.iter().find(|field| field[0] == name)?;
+    field[1].as_str()
 }
 
 /// The stand-ins and one proxy in front, as most tests need them.
@@ -388,6 +424,13 @@ pub(crate) fn program() -> Command {
         }
     }
     command
+}
+
+/// The value of a field of a recorded request.
+pub(crate) fn field(request: &Value, name: &str) -> Option<String> {
+    let fields = request["headers"].as_array().expect("a list");
+    let found = fields.iter().find(|field| field[0] == name)?;
+    Some(found[1].as_str().unwrap().to_owned())
 }
 
 fn connector(ca: &std::path::Path) -> hyper_rustls::HttpsConnector<HttpConnector> {
