@@ -11,6 +11,7 @@ mod hygiene;
 mod listening;
 mod shutdown;
 mod smoke;
+mod streaming;
 mod support;
 mod tunnel;
 mod wire;

@@ -135,6 +135,11 @@ impl Wire {
         text(std::mem::take(&mut self.buffer))
     }
 
+    /// How many bytes were read ahead.
+    pub(crate) fn ahead(&self) -> usize {
+        self.buffer.len()
+    }
+
     fn buffered(&self) -> String {
         String::from_utf8_lossy(&self.buffer).into_owned()
     }
