@@ -5,6 +5,7 @@
     reason = "a test that can't go on has failed"
 )]
 
+mod breaking;
 mod forwarding;
 mod guarding;
 mod hygiene;
