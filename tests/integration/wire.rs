@@ -135,6 +135,17 @@ impl Wire {
         text(std::mem::take(&mut self.buffer))
     }
 
+    /// Reads to the end: `Ok` if it is an orderly one.
+    pub(crate) async fn end(&mut self) -> std::io::Result<usize> {
+        let ended = timeout(PATIENCE, self.stream.read_to_end(&mut self.buffer));
+        ended.await.expect("no hang")
+    }
+
+    /// How many bytes were read ahead.
+    pub(crate) fn ahead(&self) -> usize {
+        self.buffer.len()
+    }
+
     fn buffered(&self) -> String {
         String::from_utf8_lossy(&self.buffer).into_owned()
     }
