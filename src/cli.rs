@@ -21,7 +21,7 @@ use clap_complete::Shell;
 use tokio::signal;
 
 use crate::{
-    config::{Config, ConfigError, ListenAddress},
+    config::{Config, ConfigError, ExposedError, ListenAddress},
     telemetry::{self, LogFormat},
 };
 
@@ -112,7 +112,7 @@ impl Cli {
             // The reader of a pipe has seen enough.
             Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
             Err(error) => {
-                let bad_config = error.downcast_ref::<ConfigError>().is_some();
+                let bad_config = error.is::<ConfigError>() || error.is::<ExposedError>();
                 let _ = writeln!(
                     io::stderr(),
                     "{}: {error:#}",

@@ -241,7 +241,10 @@ fn plain(authority: Authority) -> Result<Authority, Error> {
     let well_formed = port.is_empty()
         || port
             .strip_prefix(':')
-            .is_some_and(|port| !port.is_empty() && port.parse::<u16>().is_ok());
+            // `parse` alone would take "+80".
+            .is_some_and(|port| {
+                port.starts_with(|c: char| c.is_ascii_digit()) && port.parse::<u16>().is_ok()
+            });
     if authority.as_str().contains('@') || authority.host().is_empty() || !well_formed {
         return Err(Error::BadRequest("the Host is malformed"));
     }
@@ -318,6 +321,7 @@ mod tests {
             ("user@localhost", 400),
             ("localhost:", 400),
             ("localhost:abc", 400),
+            ("localhost:+80", 400),
             ("localhost:99999", 400),
             ("", 400),
             ("local host", 400),

@@ -275,6 +275,12 @@ impl Outbound<'_> {
 pub struct Authorized(Request<Outgoing>);
 
 impl Authorized {
+    /// What will be sent, to look at.
+    #[must_use]
+    pub fn as_request(&self) -> &Request<Outgoing> {
+        &self.0
+    }
+
     pub(crate) fn into_inner(self) -> Request<Outgoing> {
         self.0
     }

@@ -29,7 +29,7 @@ pub fn check(path: &str) -> Result<(), Error> {
         return Ok(());
     }
     let mut seen: Cow<'_, str> = path.into();
-    for _ in 0..DEPTH {
+    for _ in 0..=DEPTH {
         let is_dots = |segment: &str| {
             matches!(segment, "." | "..") || segment.starts_with(".;") || segment.starts_with("..;")
         };
@@ -46,16 +46,19 @@ pub fn check(path: &str) -> Result<(), Error> {
 
 /// The form of a path in which it is compared with prefixes: percent-decoded, lower-case, one slash at a time, and without the
 /// API's version segment, as `/api/v1.0/machines` is `/api/machines` to Defender.
+///
+/// Some servers read `\` as a slash and drop path parameters (`/machines;v=1`), others do neither. The form does both, so that
+/// neither spelling gets a request past a route that is narrower than the one around it.
 #[must_use]
 pub fn canonical(path: &str) -> Cow<'_, str> {
     let mut path = decode_deeply(path);
     if path.bytes().any(|byte| byte.is_ascii_uppercase()) {
         path = path.to_ascii_lowercase().into();
     }
-    while let Some(at) = path.find("//") {
-        path.to_mut().remove(at);
+    if path.contains(['\\', ';']) || path.contains("//") {
+        path = plain_segments(&path).into();
     }
-    if path.starts_with("/api/v1.0/") {
+    if is_below(&path, "/api/v1.0") {
         path.to_mut()
             .replace_range("/api".len().."/api/v1.0".len(), "");
     }
@@ -69,6 +72,23 @@ pub fn is_below(path: &str, prefix: &str) -> bool {
     path.strip_prefix(prefix).is_some_and(|rest| {
         prefix.ends_with('/') || rest.is_empty() || rest.starts_with(['/', '('])
     })
+}
+
+/// One slash before each segment, and no path parameters.
+fn plain_segments(path: &str) -> String {
+    let segments = || {
+        path.split(['/', '\\'])
+            .map(|segment| segment.split(';').next().unwrap_or_default())
+    };
+    let mut plain = String::with_capacity(path.len());
+    for segment in segments().filter(|segment| !segment.is_empty()) {
+        plain.push('/');
+        plain.push_str(segment);
+    }
+    if segments().next_back() == Some("") {
+        plain.push('/');
+    }
+    plain
 }
 
 /// Percent-decodes until nothing is encoded any more, at most [`DEPTH`] times.
@@ -95,6 +115,7 @@ fn decode(path: &str) -> Cow<'_, str> {
     while let Some(&byte) = bytes.get(at) {
         let pair = bytes
             .get(at + 1..at + 3)
+            .filter(|pair| pair.iter().all(u8::is_ascii_hexdigit))
             .and_then(|pair| std::str::from_utf8(pair).ok());
         if let Some(value) = pair
             .filter(|_| byte == b'%')
@@ -129,6 +150,7 @@ mod tests {
             "/api/x%2f..%2fy",
             "/api/x%2F%2e%2E",
             "/api/%252e%252e%252fx",
+            "/api/%25252e%25252e%25252fx",
             "/api/..;/x",
             "/api\\..\\x",
             "/api/x%5c..%5cy",
@@ -166,7 +188,13 @@ mod tests {
             ("/api//machines", "/api/machines"),
             ("/api/v1.0/machines", "/api/machines"),
             ("/API/V1.0/machines", "/api/machines"),
+            ("/api/v1.0", "/api"),
+            ("/api/v1.0/", "/api/"),
             ("/v1.0/security/x", "/v1.0/security/x"),
+            ("/api%5cmachines", "/api/machines"),
+            ("/api;v=1/machines;a/", "/api/machines/"),
+            ("///;a", "/"),
+            ("/api/%+6", "/api/%+6"),
         ] {
             assert_eq!(canonical(path), form);
         }

@@ -191,5 +191,10 @@ const STREAM_WINDOW: u32 = 1024 * 1024;
 const CONNECTION_WINDOW: u32 = 32 * 1024 * 1024;
 /// The most that HTTP/1 buffers of one connection, in bytes.
 const MAX_BUFFER: usize = 64 * 1024;
+/// What one HTTP/2 response may have on its way, in bytes: a client that has stopped reading costs this much memory.
+const STREAM_WINDOW: u32 = 1024 * 1024;
+/// The most there is, so that responses nobody reads never use up what the others on the connection need. (hyper's adaptive
+/// window makes both equal: one stalled client would then stop all.)
+const CONNECTION_WINDOW: u32 = (1 << 31) - 1;
 /// The limit of a token exchange.
 const FETCH_TIMEOUT: Duration = Duration::from_secs(30);

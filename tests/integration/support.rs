@@ -424,6 +424,7 @@ pub(crate) fn program() -> Command {
     command
 }
 
+<<<<<<< HEAD
 /// The value of a field of a recorded request.
 pub(crate) fn field(request: &Value, name: &str) -> Option<String> {
     let fields = request["headers"].as_array().expect("a list");
@@ -432,21 +433,31 @@ pub(crate) fn field(request: &Value, name: &str) -> Option<String> {
 }
 
 fn connector(ca: &std::path::Path) -> hyper_rustls::HttpsConnector<HttpConnector> {
+=======
+/// Trusts the certificates of a file, and offers both versions of HTTP.
+pub(crate) fn connector(ca: &std::path::Path) -> hyper_rustls::HttpsConnector<HttpConnector> {
+    let builder = hyper_rustls::HttpsConnectorBuilder::new();
+    let builder = builder.with_tls_config(trusting(ca)).https_only();
+    builder.enable_all_versions().build()
+}
+
+/// The same, offering HTTP/1.1 alone.
+pub(crate) fn http1_connector(ca: &std::path::Path) -> hyper_rustls::HttpsConnector<HttpConnector> {
+    let builder = hyper_rustls::HttpsConnectorBuilder::new();
+    let builder = builder.with_tls_config(trusting(ca)).https_only();
+    builder.enable_http1().build()
+}
+
+fn trusting(ca: &std::path::Path) -> rustls::ClientConfig {
+>>>>>>> t2
     use rustls::pki_types::{CertificateDer, pem::PemObject};
     let mut roots = rustls::RootCertStore::empty();
     roots
         .add(CertificateDer::from_pem_file(ca).unwrap())
         .unwrap();
-    let config = rustls::ClientConfig::builder_with_provider(Arc::new(
-        rustls::crypto::ring::default_provider(),
-    ))
-    .with_safe_default_protocol_versions()
-    .unwrap()
-    .with_root_certificates(roots)
-    .with_no_client_auth();
-    hyper_rustls::HttpsConnectorBuilder::new()
-        .with_tls_config(config)
-        .https_only()
-        .enable_all_versions()
-        .build()
+    rustls::ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth()
 }
