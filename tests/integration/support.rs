@@ -424,7 +424,6 @@ pub(crate) fn program() -> Command {
     command
 }
 
-<<<<<<< HEAD
 /// The value of a field of a recorded request.
 pub(crate) fn field(request: &Value, name: &str) -> Option<String> {
     let fields = request["headers"].as_array().expect("a list");
@@ -432,8 +431,6 @@ pub(crate) fn field(request: &Value, name: &str) -> Option<String> {
     Some(found[1].as_str().unwrap().to_owned())
 }
 
-fn connector(ca: &std::path::Path) -> hyper_rustls::HttpsConnector<HttpConnector> {
-=======
 /// Trusts the certificates of a file, and offers both versions of HTTP.
 pub(crate) fn connector(ca: &std::path::Path) -> hyper_rustls::HttpsConnector<HttpConnector> {
     let builder = hyper_rustls::HttpsConnectorBuilder::new();
@@ -449,7 +446,6 @@ pub(crate) fn http1_connector(ca: &std::path::Path) -> hyper_rustls::HttpsConnec
 }
 
 fn trusting(ca: &std::path::Path) -> rustls::ClientConfig {
->>>>>>> t2
     use rustls::pki_types::{CertificateDer, pem::PemObject};
     let mut roots = rustls::RootCertStore::empty();
     roots
