@@ -21,7 +21,7 @@ use clap_complete::Shell;
 use tokio::signal;
 
 use crate::{
-    config::{Config, ConfigError, ListenAddress},
+    config::{Config, ConfigError, ExposedError, ListenAddress},
     telemetry::{self, LogFormat},
 };
 
@@ -103,36 +103,36 @@ impl Cli {
     /// Runs the command. Errors are printed here, and nowhere else.
     #[must_use]
     pub fn run(self) -> ExitCode {
-        telemetry::init(
-            self.log_format,
-            i16::from(self.verbose) - i16::from(self.quiet),
-        );
-        match self.command.run() {
-            Ok(code) => code,
+        let verbosity = i16::from(self.verbose) - i16::from(self.quiet);
+        telemetry::init(self.log_format, self.command.usual_verbosity() + verbosity);
+        let error = match self.command.run() {
+            Ok(code) => return code,
+            Err(error) => error,
+        };
+        let mut err = io::stderr().lock();
+        if is_broken_pipe(&error) {
             // The reader of a pipe has seen enough.
-            Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
-            Err(error) => {
-                let bad_config = error.downcast_ref::<ConfigError>().is_some();
-                let _ = writeln!(
-                    io::stderr(),
-                    "{}: {error:#}",
-                    if bad_config {
-                        "bad configuration"
-                    } else {
-                        "error"
-                    }
-                );
-                if bad_config {
-                    ExitCode::from(BAD_CONFIG)
-                } else {
-                    ExitCode::FAILURE
-                }
-            }
+            return ExitCode::SUCCESS;
         }
+        if error.is::<ConfigError>() || error.is::<ExposedError>() {
+            let _ = writeln!(err, "bad configuration:\n{error:#}");
+            return ExitCode::from(BAD_CONFIG);
+        }
+        let _ = writeln!(err, "error: {error:#}");
+        ExitCode::FAILURE
     }
 }
 
 impl Command {
+    /// What `check` and `token` find they print; they need no log lines that say the same.
+    fn usual_verbosity(&self) -> i16 {
+        if matches!(self, Self::Check(_) | Self::Token(_)) {
+            -2
+        } else {
+            0
+        }
+    }
+
     fn run(self) -> anyhow::Result<ExitCode> {
         match self {
             Self::Serve(command) => block_on(command.run()),

@@ -12,11 +12,12 @@ use std::{io, num::NonZero, thread, time::Duration};
 
 use tokio::{
     runtime,
-    sync::{OwnedSemaphorePermit, Semaphore, mpsc},
+    sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch},
 };
 
 use self::{
-    connection::Acceptor,
+    breaker::Breaker,
+    connection::{Acceptor, Session, Stopped},
     listener::{Listener, Socket},
 };
 use crate::proxy::Proxy;
@@ -131,13 +132,21 @@ fn spawn_worker(
 /// Serves connections until the acceptor has gone, then drains.
 async fn work(mut jobs: mpsc::UnboundedReceiver<Job>, acceptor: Acceptor, proxy: Proxy) {
     let drain = hyper_util::server::graceful::GracefulShutdown::new();
+    let (serving, stopped) = watch::channel(());
     while let Some((socket, permit)) = jobs.recv().await {
-        let (acceptor, proxy, watcher) = (acceptor.clone(), proxy.clone(), drain.watcher());
+        let session = Session {
+            proxy: proxy.clone(),
+            watcher: drain.watcher(),
+            stopped: Stopped(stopped.clone()),
+            breaker: Breaker::default(),
+        };
+        let acceptor = acceptor.clone();
         tokio::spawn(async move {
-            acceptor.serve(socket, proxy, watcher).await;
+            acceptor.serve(socket, session).await;
             drop(permit);
         });
     }
+    drop(serving);
     let open = drain.count();
     if tokio::time::timeout(acceptor.limits().grace, drain.shutdown())
         .await

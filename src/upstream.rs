@@ -183,13 +183,13 @@ fn deeper<'a>(
 /// How long a connection may rest in the pool. Azure's front ends close idle ones after some minutes; a shorter time here
 /// makes it rare that a request meets a connection that is just being closed.
 const POOL_IDLE: Duration = Duration::from_mins(1);
-/// How much of one HTTP/2 response may wait in memory for a client that reads slowly, in bytes. A window that adapts would
-/// begin with the same 64 KiB for a response and for its whole connection, so one such client would stop all others.
-const STREAM_WINDOW: u32 = 1024 * 1024;
-/// How much of all responses of one HTTP/2 connection may wait, in bytes. Where it is short, upstream sends crumbs, and
-/// `h2` takes too many of them (half of this in crumbs of less than 256 bytes) for an attack and ends the connection.
-const CONNECTION_WINDOW: u32 = 32 * 1024 * 1024;
 /// The most that HTTP/1 buffers of one connection, in bytes.
 const MAX_BUFFER: usize = 64 * 1024;
+/// What one HTTP/2 response may have on its way, in bytes: a client that has stopped reading costs this much memory.
+const STREAM_WINDOW: u32 = 1024 * 1024;
+/// The most there is, so that responses nobody reads never use up what the others on the connection need. (hyper's adaptive
+/// window makes both equal: one stalled client would then stop all. And where it is short, upstream sends crumbs, which `h2` takes
+/// for an attack when they are many.)
+const CONNECTION_WINDOW: u32 = (1 << 31) - 1;
 /// The limit of a token exchange.
 const FETCH_TIMEOUT: Duration = Duration::from_secs(30);

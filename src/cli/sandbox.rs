@@ -5,6 +5,7 @@ use std::{
     process::ExitCode,
 };
 
+use anyhow::Context as _;
 use clap::Args;
 use tempfile::TempDir;
 
@@ -43,7 +44,7 @@ impl Sandbox {
         }
         let mut config = Config::parse(&files.config(&stand_ins), Source::Environment, &|_| None)?;
         let address = self.listen.listen.unwrap_or_default();
-        config.listen = config.listen.with_address(address)?;
+        config.listen = config.listen.with_address(address).context("--listen")?;
         serve::until_stopped(&config, |url| hints(url, &files)).await
     }
 }

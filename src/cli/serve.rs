@@ -3,6 +3,7 @@ use std::{
     process::ExitCode,
 };
 
+use anyhow::Context as _;
 use clap::Args;
 
 use super::{ConfigArgs, ListenArgs, Stop};
@@ -26,7 +27,7 @@ impl Serve {
     pub(super) async fn run(self) -> anyhow::Result<ExitCode> {
         let mut config = self.config.load()?;
         if let Some(address) = self.listen.listen {
-            config.listen = config.listen.with_address(address)?;
+            config.listen = config.listen.with_address(address).context("--listen")?;
         }
         match &config.source {
             Source::File(path) => tracing::info!(config = %path.display(), "starting"),

@@ -12,7 +12,8 @@ use tokio::net::UnixStream;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::TcpStream,
-    sync::Notify,
+    sync::{Notify, watch},
+    time::timeout,
 };
 use tokio_rustls::TlsAcceptor;
 
@@ -55,7 +56,8 @@ impl Acceptor {
         http.http2()
             .timer(TokioTimer::new())
             .keep_alive_interval(limits.idle)
-            .adaptive_window(true)
+            .initial_stream_window_size(STREAM_WINDOW)
+            .initial_connection_window_size(CONNECTION_WINDOW)
             .max_header_list_size(MAX_HEADERS)
             .max_concurrent_streams(MAX_STREAMS);
         Self {
@@ -71,12 +73,7 @@ impl Acceptor {
         &self.limits
     }
 
-    pub(super) async fn serve(&self, socket: Socket, proxy: Proxy, watcher: Watcher) {
-        let session = Session {
-            proxy,
-            watcher,
-            breaker: Breaker::default(),
-        };
+    pub(super) async fn serve(&self, socket: Socket, session: Session) {
         if let Err(error) = self.serve_socket(socket, session).await {
             tracing::debug!(error = %Chain(&*error), "a client's connection broke");
         }
@@ -97,19 +94,23 @@ impl Acceptor {
         }
     }
 
-    async fn serve_stream<S>(&self, stream: S, session: Session) -> Result<(), BoxError>
+    async fn serve_stream<S>(&self, stream: S, mut session: Session) -> Result<(), BoxError>
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let Some(tls) = &self.tls else {
             return self.serve_http(stream, session).await;
         };
-        let stream = tokio::time::timeout(self.limits.first_request, tls.accept(stream)).await??;
+        let stream = tokio::select! {
+            accepted = timeout(self.limits.first_request, tls.accept(stream)) => accepted??,
+            () = session.stopped.wait() => return Ok(()),
+        };
         self.serve_http(stream, session).await
     }
 
     /// The first-request deadline stands around the whole connection, because hyper's own doesn't cover a client that sends
-    /// nothing, or half an HTTP/2 preface.
+    /// nothing, or half an HTTP/2 preface. Until there is a request, a connection doesn't delay the shutdown either; hyper would
+    /// wait for the rest of a first request's head.
     async fn serve_http<S>(&self, stream: S, session: Session) -> Result<(), BoxError>
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
@@ -119,6 +120,7 @@ impl Acceptor {
         let Session {
             proxy,
             watcher,
+            mut stopped,
             breaker,
         } = session;
         let service = service_fn(move |request| {
@@ -132,8 +134,11 @@ impl Acceptor {
             .into_owned();
         let mut connection = std::pin::pin!(watcher.watch(connection));
         tokio::select! {
+            // What has arrived is read before the shutdown is looked at.
+            biased;
             ended = &mut connection => return ended,
             () = first.notified() => {}
+            () = stopped.wait() => return Ok(()),
             () = tokio::time::sleep(self.limits.first_request) => return Ok(()),
         }
         connection.await
@@ -141,10 +146,20 @@ impl Acceptor {
 }
 
 /// What belongs to one connection.
-struct Session {
-    proxy: Proxy,
-    watcher: Watcher,
-    breaker: Breaker,
+pub(super) struct Session {
+    pub(super) proxy: Proxy,
+    pub(super) watcher: Watcher,
+    pub(super) stopped: Stopped,
+    pub(super) breaker: Breaker,
+}
+
+/// Says when the shutdown has begun: its sender is dropped then.
+pub(super) struct Stopped(pub(super) watch::Receiver<()>);
+
+impl Stopped {
+    async fn wait(&mut self) {
+        while self.0.changed().await.is_ok() {}
+    }
 }
 
 /// The most that HTTP/1 buffers of one connection, in bytes; it also bounds a request's head.
@@ -153,3 +168,7 @@ const MAX_BUFFER: usize = 64 * 1024;
 const MAX_HEADERS: u32 = 64 * 1024;
 /// The most requests at a time on one HTTP/2 connection.
 const MAX_STREAMS: u32 = 256;
+/// What one HTTP/2 upload may have on its way, in bytes; plenty for a client on this machine.
+const STREAM_WINDOW: u32 = 256 * 1024;
+/// The most there is, so that an upload that upstream doesn't take never holds up the others on the connection.
+const CONNECTION_WINDOW: u32 = (1 << 31) - 1;

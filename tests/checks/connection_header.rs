@@ -35,7 +35,7 @@ pub(crate) fn connection_header(mut request: Request<()>) {
     let Ok((outbound, ())) = ROUTES.resolve(admitted) else {
         return;
     };
-    let token = AccessToken::new("ours", Duration::from_secs(3600), None, 0).expect("a token");
+    let token = AccessToken::new("ours", Duration::from_hours(1), None, 0).expect("a token");
     let sent = outbound.authorize(&token, Outgoing::empty());
     let mut after = sent.as_request().headers().clone();
     let tokens: Vec<_> = after.get_all(AUTHORIZATION).iter().collect();

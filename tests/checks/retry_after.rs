@@ -29,6 +29,6 @@ pub(crate) fn retry_after(value: &[u8]) {
         source: None,
     };
     let held = [1, 2, 40, u32::MAX].map(|failures| error.hold_off(failures));
-    let bounds = Duration::from_secs(1)..=Duration::from_secs(3600);
+    let bounds = Duration::from_secs(1)..=Duration::from_hours(1);
     assert!(held.iter().all(|wait| bounds.contains(wait)), "{text}");
 }

@@ -49,7 +49,7 @@ impl Table {
         request.headers_mut().insert(HOST, host);
         let guard = Guard::new(Vec::new(), Vec::new(), None, false);
         let (outbound, ()) = self.routes.resolve(guard.admit(request).ok()?).ok()?;
-        let token = AccessToken::new("ours", Duration::from_secs(3600), None, 0)?;
+        let token = AccessToken::new("ours", Duration::from_hours(1), None, 0)?;
         let sent = outbound.authorize(&token, Outgoing::empty());
         let uri = sent.as_request().uri();
         assert_eq!(uri.scheme_str(), Some("https"));

@@ -5,10 +5,16 @@
     reason = "a test that can't go on has failed"
 )]
 
+mod check;
 mod cli;
+mod codings;
 mod config_files;
 mod forwarding;
+mod guarding;
+mod hygiene;
+mod listening;
 mod load;
+mod output;
 mod paging;
 mod programs;
 mod raw;
@@ -17,7 +23,9 @@ mod rejected;
 mod renewal;
 mod rewriting;
 mod sandbox;
+mod sandbox_data;
 mod secrets;
+mod shutdown;
 mod smoke;
 mod support;
 mod tokens;

@@ -241,7 +241,7 @@ impl Asks<'_> {
         let own = format!("{}/", self.origin);
         let fields = page.as_object().unwrap().iter();
         let links: Vec<_> = fields
-            .filter(|(name, _)| name.contains("@odata.") && !name.ends_with(".count"))
+            .filter(|(name, _)| name.contains("@odata.") && *name != "@odata.count")
             .collect();
         assert!(!links.is_empty(), "{list}");
         for (name, link) in links {

@@ -15,7 +15,7 @@ pub(crate) struct Raw {
     pub(crate) origin: String,
     heads: Arc<Mutex<Vec<String>>>,
     /// Entra ID for the proxy in front.
-    upstreams: Upstreams,
+    _upstreams: Upstreams,
     _tasks: JoinSet<()>,
 }
 
@@ -52,7 +52,7 @@ impl Raw {
         let raw = Self {
             origin,
             heads,
-            upstreams,
+            _upstreams: upstreams,
             _tasks: tasks,
         };
         (raw, proxy)
@@ -61,10 +61,6 @@ impl Raw {
     /// The heads of the requests so far.
     pub(crate) fn heads(&self) -> Vec<String> {
         self.heads.lock().unwrap().clone()
-    }
-
-    pub(crate) fn upstreams(&self) -> &Upstreams {
-        &self.upstreams
     }
 }
 
@@ -83,4 +79,13 @@ async fn exchange(mut stream: TcpStream, answer: &[u8], seen: &Mutex<Vec<String>
     let _ = stream.shutdown().await;
     let mut rest = [0; 1024];
     while stream.read(&mut rest).await.is_ok_and(|read| read > 0) {}
+}
+
+/// A whole HTTP answer; `content_type` may carry more headers behind it.
+pub(crate) fn answer(content_type: &str, body: &[u8]) -> Vec<u8> {
+    let head = format!(
+        "HTTP/1.1 200 OK\r\nContent-Type: {content_type}\r\nContent-Length: {}\r\n\r\n",
+        body.len()
+    );
+    [head.as_bytes(), body].concat()
 }

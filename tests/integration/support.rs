@@ -65,6 +65,13 @@ impl Upstreams {
         text
     }
 
+    /// Writes a configuration, and tells where.
+    pub(crate) fn write_config(&self, text: &str) -> String {
+        let file = self.dir.path().join("written.toml");
+        fs::write(&file, text).unwrap();
+        file.to_str().unwrap().to_owned()
+    }
+
     pub(crate) async fn control(&self, method: Method, path: &str, body: Value) -> Value {
         let body = if body.is_null() {
             Full::default()
@@ -253,16 +260,7 @@ impl Proxy {
     }
 
     pub(crate) async fn exchange(&self, request: Request<Full<Bytes>>) -> Answer {
-        let (head, body) = self.send(request).await.into_parts();
-        let body = tokio::time::timeout(PATIENCE, body.collect())
-            .await
-            .expect("no hang")
-            .expect("a whole body");
-        Answer {
-            status: head.status,
-            headers: head.headers,
-            body: body.to_bytes(),
-        }
+        Answer::read(self.send(request).await).await
     }
 
     /// A raw connection.
@@ -433,22 +431,29 @@ pub(crate) fn field(request: &Value, name: &str) -> Option<String> {
     Some(found[1].as_str().unwrap().to_owned())
 }
 
-fn connector(ca: &std::path::Path) -> hyper_rustls::HttpsConnector<HttpConnector> {
+/// Trusts the certificates of a file, and offers both versions of HTTP.
+pub(crate) fn connector(ca: &std::path::Path) -> hyper_rustls::HttpsConnector<HttpConnector> {
+    let builder = hyper_rustls::HttpsConnectorBuilder::new();
+    let builder = builder.with_tls_config(trusting(ca)).https_only();
+    builder.enable_all_versions().build()
+}
+
+/// The same, offering HTTP/1.1 alone.
+pub(crate) fn http1_connector(ca: &std::path::Path) -> hyper_rustls::HttpsConnector<HttpConnector> {
+    let builder = hyper_rustls::HttpsConnectorBuilder::new();
+    let builder = builder.with_tls_config(trusting(ca)).https_only();
+    builder.enable_http1().build()
+}
+
+fn trusting(ca: &std::path::Path) -> rustls::ClientConfig {
     use rustls::pki_types::{CertificateDer, pem::PemObject};
     let mut roots = rustls::RootCertStore::empty();
     roots
         .add(CertificateDer::from_pem_file(ca).unwrap())
         .unwrap();
-    let config = rustls::ClientConfig::builder_with_provider(Arc::new(
-        rustls::crypto::ring::default_provider(),
-    ))
-    .with_safe_default_protocol_versions()
-    .unwrap()
-    .with_root_certificates(roots)
-    .with_no_client_auth();
-    hyper_rustls::HttpsConnectorBuilder::new()
-        .with_tls_config(config)
-        .https_only()
-        .enable_all_versions()
-        .build()
+    rustls::ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth()
 }
