@@ -289,9 +289,11 @@ impl Authorized {
 const FAMILIES: [Family; 3] = [Family::Xdr, Family::Endpoint, Family::Graph];
 const SAFE: [Method; 3] = [Method::GET, Method::HEAD, Method::OPTIONS];
 /// The queries that are sent as POST but change nothing, in canonical form.
-const HUNTING: [&str; 4] = [
+const HUNTING: [&str; 6] = [
     "/api/advancedhunting/run",
     "/api/advancedqueries/run",
     "/v1.0/security/runhuntingquery",
     "/beta/security/runhuntingquery",
+    "/v1.0/security/microsoft.graph.security.runhuntingquery",
+    "/beta/security/microsoft.graph.security.runhuntingquery",
 ];
