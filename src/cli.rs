@@ -22,6 +22,7 @@ use tokio::signal;
 
 use crate::{
     config::{Config, ConfigError, ExposedError, ListenAddress},
+    process,
     telemetry::{self, LogFormat},
 };
 
@@ -104,7 +105,8 @@ impl Cli {
     #[must_use]
     pub fn run(self) -> ExitCode {
         let verbosity = i16::from(self.verbose) - i16::from(self.quiet);
-        telemetry::init(self.log_format, self.command.usual_verbosity() + verbosity);
+        telemetry::init(self.log_format, verbosity, self.command.usual_log());
+        process::forbid_core_dumps();
         let error = match self.command.run() {
             Ok(code) => return code,
             Err(error) => error,
@@ -124,12 +126,14 @@ impl Cli {
 }
 
 impl Command {
-    /// What `check` and `token` find they print; they need no log lines that say the same.
-    fn usual_verbosity(&self) -> i16 {
-        if matches!(self, Self::Check(_) | Self::Token(_)) {
-            -2
-        } else {
-            0
+    fn usual_log(&self) -> &'static str {
+        match self {
+            Self::Check(_) | Self::Token(_) => telemetry::FAULTS,
+            Self::Serve(_)
+            | Self::Sandbox(_)
+            | Self::Init(_)
+            | Self::Completions { .. }
+            | Self::Man => telemetry::REQUESTS,
         }
     }
 

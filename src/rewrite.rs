@@ -32,7 +32,7 @@ pub use self::gunzip::{Gunzip, GunzipError};
 pub use self::links::{Links, Origin};
 
 /// Whatever a body can fail with: the error of the body inside, or a [`GunzipError`].
-pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
+pub use crate::body::BoxError;
 
 /// How to rewrite the answer to one request.
 #[derive(Clone, Copy, Debug)]

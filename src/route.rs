@@ -70,7 +70,7 @@ impl Routes {
     /// # Errors
     /// `BadRequest`, `Loop`, `NoRoute` or `MethodNotAllowed`.
     pub fn resolve<B>(&self, admitted: Admitted<B>) -> Result<(Outbound<'_>, B), Error> {
-        let (mut inbound, body) = admitted.request.into_parts();
+        let (mut inbound, body) = admitted.into_request().into_parts();
         if headers::has_looped(&inbound.headers, &self.pseudonym) {
             return Err(Error::Loop);
         }

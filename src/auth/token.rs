@@ -145,13 +145,11 @@ impl fmt::Debug for AccessToken {
 fn renew_in(life: Duration, refresh_in: Option<Duration>) -> Duration {
     // A hint that leaves no pause between two renewals would be a storm; it is taken for none.
     let earliest = Duration::from_mins(1).min(life / 4);
-    match refresh_in.filter(|hint| (earliest..life).contains(hint)) {
-        Some(hint) => hint.mul_f64(1.0 - 0.1 * fastrand::f64()),
-        None => {
-            let margin = Duration::from_mins(5).min(life / 4);
-            life.saturating_sub(margin.mul_f64(1.0 + 0.1 * fastrand::f64()))
-        }
+    if let Some(hint) = refresh_in.filter(|hint| (earliest..life).contains(hint)) {
+        return hint.mul_f64(1.0 - 0.1 * fastrand::f64());
     }
+    let margin = Duration::from_mins(5).min(life / 4);
+    life.saturating_sub(margin.mul_f64(1.0 + 0.1 * fastrand::f64()))
 }
 
 /// No token lives longer; a number beyond is a mistake, and too large to reckon with.

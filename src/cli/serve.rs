@@ -43,7 +43,7 @@ pub(super) async fn until_stopped(
     config: &Config,
     hints: impl FnOnce(&str) -> String,
 ) -> anyhow::Result<ExitCode> {
-    process::harden();
+    process::allow_many_files();
     let mut stop = Stop::catch()?;
     let bound = Bound::new(config, Limits::default()).await?;
     if let Err(error) = announce(bound.url(), &hints(bound.url())) {
