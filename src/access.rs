@@ -95,11 +95,16 @@ impl Record {
             status = self.status.map(|status| status.as_u16()),
             from = match self.source { Source::Upstream => "upstream", Source::Proxy => "proxy" },
             bytes = self.bytes,
-            ms = self.started.elapsed().as_secs_f64() * 1e3,
+            ms = milliseconds(self.started.elapsed()),
             token_age_s = self.token_age.map(|age| age.as_secs()),
             end = match self.end { End::Complete => None, End::Cut => Some("cut"), End::Dropped => Some("dropped") },
         );
     }
+}
+
+/// With three digits behind the point.
+fn milliseconds(time: Duration) -> f64 {
+    (time.as_secs_f64() * 1e6).round() / 1e3
 }
 
 /// A body that goes with the record of its request.

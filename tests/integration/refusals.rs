@@ -72,7 +72,7 @@ async fn every_refusal_of_entra_is_explained() {
         (90_002, 500, "proxy_configuration_error"),
         (500_011, 500, "proxy_configuration_error"),
         (65_001, 503, "proxy_internal_response"),
-        (53_003, 503, "proxy_internal_response"),
+        (53_003, 500, "proxy_configuration_error"),
         (90_033, 503, "destination_unavailable"),
         (50_196, 503, "destination_unavailable"),
     ];
