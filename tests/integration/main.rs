@@ -5,14 +5,19 @@
     reason = "a test that can't go on has failed"
 )]
 
+mod answering;
 mod breaking;
+mod deadlines;
 mod forwarding;
+mod framing;
 mod guarding;
 mod hygiene;
 mod listening;
+mod restricting;
 mod shutdown;
 mod smoke;
 mod streaming;
 mod support;
+mod truncated;
 mod tunnel;
 mod wire;
