@@ -19,7 +19,8 @@ pub struct Record {
     method: Method,
     target: Uri,
     started: Instant,
-    status: StatusCode,
+    /// None until there is a response.
+    status: Option<StatusCode>,
     source: Source,
     token_age: Option<Duration>,
     bytes: u64,
@@ -54,7 +55,7 @@ impl Record {
             method: request.method().clone(),
             target: request.uri().clone(),
             started: Instant::now(),
-            status: StatusCode::INTERNAL_SERVER_ERROR,
+            status: None,
             source: Source::Proxy,
             token_age: None,
             bytes: 0,
@@ -69,12 +70,21 @@ impl Record {
 
     /// Notes the head of the response, and binds the record to its body.
     pub fn body<B: Body>(mut self, status: StatusCode, source: Source, body: B) -> Logged<B> {
-        self.status = status;
+        self.status = Some(status);
         self.source = source;
         if self.method == Method::HEAD || body.is_end_stream() {
-            self.end = End::Complete;
+            self.note_end(End::Complete);
+        } else if body.size_hint().exact().is_none() {
+            self.breaker.iter().for_each(Breaker::arm);
         }
         Logged { body, record: self }
+    }
+
+    fn note_end(&mut self, end: End) {
+        self.end = end;
+        if let End::Complete = end {
+            self.breaker.iter().for_each(Breaker::disarm);
+        }
     }
 
     fn write(&self) {
@@ -82,7 +92,7 @@ impl Record {
             target: "defender_proxy::access",
             method = %self.method,
             path = %Redacted(&self.target),
-            status = self.status.as_u16(),
+            status = self.status.map(|status| status.as_u16()),
             from = match self.source { Source::Upstream => "upstream", Source::Proxy => "proxy" },
             bytes = self.bytes,
             ms = self.started.elapsed().as_secs_f64() * 1e3,
@@ -92,7 +102,7 @@ impl Record {
     }
 }
 
-/// A body that writes its request's line when it is dropped.
+/// A body that goes with the record of its request.
 #[derive(Debug)]
 pub struct Logged<B> {
     body: B,
@@ -112,15 +122,13 @@ impl<B: Body<Data = Bytes> + Unpin> Body for Logged<B> {
         match &frame {
             Some(Ok(frame)) => {
                 this.record.bytes += frame.data_ref().map_or(0, |data| data.len() as u64);
-                if this.body.is_end_stream() {
-                    this.record.end = End::Complete;
+                // With all of its declared length there, nobody asks the body for its end.
+                if this.body.is_end_stream() || this.body.size_hint().exact() == Some(0) {
+                    this.record.note_end(End::Complete);
                 }
             }
-            Some(Err(_)) => {
-                this.record.end = End::Cut;
-                this.record.breaker.iter().for_each(Breaker::trip);
-            }
-            None => this.record.end = End::Complete,
+            Some(Err(_)) => this.record.note_end(End::Cut),
+            None => this.record.note_end(End::Complete),
         }
         Poll::Ready(frame)
     }
@@ -134,9 +142,9 @@ impl<B: Body<Data = Bytes> + Unpin> Body for Logged<B> {
     }
 }
 
-impl<B> Drop for Logged<B> {
+impl Drop for Record {
     fn drop(&mut self) {
-        self.record.write();
+        self.write();
     }
 }
 

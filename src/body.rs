@@ -6,7 +6,7 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
-    task::{Context, Poll, ready},
+    task::{Context, Poll, Waker, ready},
 };
 
 use bytes::Bytes;
@@ -128,11 +128,11 @@ impl Progress {
 
 /// One sending of a client body whose first [`REPLAY_LIMIT`] bytes are kept.
 ///
-/// All sendings share the kept chunks and the client's stream, so a second one continues where the first one was broken
-/// off, even when upstream answered `401` before it had read everything.
+/// All sendings share the kept bytes and the client's stream, so a second one continues where the first one was broken off,
+/// even when upstream answered `401` before it had read everything.
 #[derive(Debug)]
 pub struct Replay {
-    kept: Arc<Mutex<Kept>>,
+    shared: Arc<Mutex<Kept>>,
     sending: u32,
     position: usize,
     size: SizeHint,
@@ -144,16 +144,8 @@ impl Replay {
     #[must_use]
     pub fn new(body: Incoming, progress: Progress) -> Self {
         let size = body.size_hint();
-        let kept = Kept {
-            body,
-            sending: 0,
-            chunks: Vec::new(),
-            bytes: 0,
-            complete: false,
-            overflowed: false,
-        };
         Self {
-            kept: Arc::new(Mutex::new(kept)),
+            shared: Arc::new(Mutex::new(Kept::new(body))),
             sending: 0,
             position: 0,
             size,
@@ -165,76 +157,78 @@ impl Replay {
     #[must_use]
     pub fn again(&self) -> ReplayHandle {
         ReplayHandle {
-            kept: Arc::clone(&self.kept),
+            shared: Arc::clone(&self.shared),
             size: self.size,
-            progress: self.progress.clone(),
         }
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        let mut kept = lock(&self.kept);
+        let mut kept = lock(&self.shared);
         if kept.sending != self.sending {
             return Poll::Ready(Some(Err("the request is being sent again".into())));
         }
-        if let Some(chunk) = kept.chunks.get(self.position) {
-            self.position += 1;
-            return Poll::Ready(Some(Ok(Frame::data(chunk.clone()))));
+        if let Some(rest) = kept
+            .bytes
+            .get(self.position..)
+            .filter(|rest| !rest.is_empty())
+        {
+            let rest = Bytes::copy_from_slice(rest);
+            self.position += rest.len();
+            return Poll::Ready(Some(Ok(Frame::data(rest))));
         }
         if kept.complete {
             return Poll::Ready(None);
         }
-        let frame = ready!(poll_data(&mut kept.body, cx));
-        self.progress.touch();
-        match &frame {
-            Some(Ok(frame)) => {
-                if let Some(chunk) = frame.data_ref() {
-                    kept.keep(chunk);
-                    self.position = kept.chunks.len();
-                }
+        let frame = match poll_data(&mut kept.body, cx) {
+            Poll::Ready(frame) => frame,
+            Poll::Pending => {
+                // The client's stream wakes only who polled it last.
+                kept.waiting = Some(cx.waker().clone());
+                return Poll::Pending;
             }
-            Some(Err(_)) => kept.overflowed = true,
-            None => kept.complete = true,
-        }
+        };
+        self.progress.touch();
+        kept.note(frame.as_ref());
+        self.position = kept.bytes.len();
         Poll::Ready(frame)
     }
 
     fn is_end_stream(&self) -> bool {
-        let kept = lock(&self.kept);
-        self.position == kept.chunks.len() && (kept.complete || kept.body.is_end_stream())
+        let kept = lock(&self.shared);
+        self.position == kept.bytes.len() && (kept.complete || kept.body.is_end_stream())
     }
 }
 
 /// The right to send a [`Replay`] once more.
 #[derive(Debug)]
 pub struct ReplayHandle {
-    kept: Arc<Mutex<Kept>>,
+    shared: Arc<Mutex<Kept>>,
     size: SizeHint,
-    progress: Progress,
 }
 
 impl ReplayHandle {
     /// The body from its first byte, or `None` when more than [`REPLAY_LIMIT`] has passed or the client's stream broke.
+    ///
+    /// From here on the first sending fails, so that it can't take bytes away from this one.
     #[must_use]
-    pub fn body(self) -> Option<Outgoing> {
-        let mut kept = lock(&self.kept);
+    pub fn body(self, progress: &Progress) -> Option<Outgoing> {
+        let Self { shared, size } = self;
+        let mut kept = lock(&shared);
         if kept.overflowed {
             return None;
         }
-        // From here on the first sending gets an error, so that it can't take chunks away from this one.
         kept.sending += 1;
         let sending = kept.sending;
+        if let Some(first) = kept.waiting.take() {
+            first.wake();
+        }
         drop(kept);
-        let Self {
-            kept,
-            size,
-            progress,
-        } = self;
         Some(Outgoing::Replayable(Replay {
-            kept,
+            shared,
             sending,
             position: 0,
             size,
-            progress,
+            progress: progress.clone(),
         }))
     }
 }
@@ -243,21 +237,40 @@ impl ReplayHandle {
 struct Kept {
     body: Incoming,
     sending: u32,
-    chunks: Vec<Bytes>,
-    bytes: usize,
+    /// Who waits for the body.
+    waiting: Option<Waker>,
+    /// A copy, because slices would pin the connection's whole read buffer.
+    bytes: Vec<u8>,
     complete: bool,
     overflowed: bool,
 }
 
 impl Kept {
-    fn keep(&mut self, chunk: &Bytes) {
-        self.bytes += chunk.len();
-        if self.overflowed || self.bytes > REPLAY_LIMIT {
+    fn new(body: Incoming) -> Self {
+        Self {
+            body,
+            sending: 0,
+            waiting: None,
+            bytes: Vec::new(),
+            complete: false,
+            overflowed: false,
+        }
+    }
+
+    fn note(&mut self, frame: Option<&Result<Frame<Bytes>, BoxError>>) {
+        match frame {
+            Some(Ok(frame)) => self.keep(frame.data_ref().map_or(&[], |data| data)),
+            Some(Err(_)) => self.overflowed = true,
+            None => self.complete = true,
+        }
+    }
+
+    fn keep(&mut self, data: &[u8]) {
+        if self.overflowed || self.bytes.len() + data.len() > REPLAY_LIMIT {
             self.overflowed = true;
-            self.chunks = Vec::new();
+            self.bytes = Vec::new();
         } else {
-            // A copy, because a slice would pin the connection's whole read buffer.
-            self.chunks.push(Bytes::copy_from_slice(chunk));
+            self.bytes.extend_from_slice(data);
         }
     }
 }

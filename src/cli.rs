@@ -22,6 +22,7 @@ use tokio::signal;
 
 use crate::{
     config::{Config, ConfigError, ExposedError, ListenAddress},
+    process,
     telemetry::{self, LogFormat},
 };
 
@@ -72,8 +73,13 @@ enum Command {
 /// Where the configuration comes from.
 #[derive(Debug, Args)]
 struct ConfigArgs {
-    /// Configuration file [default: $`DEFENDER_PROXY_CONFIG`, ./proxy.toml, the user's configuration directory, or AZURE_* variables]
-    #[arg(long, short, value_name = "FILE")]
+    // Not a doc comment, as that would need marks around the names.
+    #[arg(
+        long,
+        short,
+        value_name = "FILE",
+        help = "Configuration file [default: $DEFENDER_PROXY_CONFIG, ./proxy.toml, the user's configuration directory, or AZURE_* variables]"
+    )]
     config: Option<PathBuf>,
 }
 
@@ -86,8 +92,11 @@ impl ConfigArgs {
 /// Where the proxy listens.
 #[derive(Debug, Args)]
 struct ListenArgs {
-    /// Address to listen on, such as 127.0.0.1:8080, localhost:0 or <unix:/run/user/1000/defender-proxy.sock>
-    #[arg(long, value_name = "ADDR")]
+    #[arg(
+        long,
+        value_name = "ADDR",
+        help = "Address to listen on, such as 127.0.0.1:8080, localhost:0 or unix:/run/user/1000/defender-proxy.sock"
+    )]
     listen: Option<ListenAddress>,
 }
 
@@ -95,36 +104,39 @@ impl Cli {
     /// Runs the command. Errors are printed here, and nowhere else.
     #[must_use]
     pub fn run(self) -> ExitCode {
-        telemetry::init(
-            self.log_format,
-            i16::from(self.verbose) - i16::from(self.quiet),
-        );
-        match self.command.run() {
-            Ok(code) => code,
+        let verbosity = i16::from(self.verbose) - i16::from(self.quiet);
+        telemetry::init(self.log_format, verbosity, self.command.usual_log());
+        process::forbid_core_dumps();
+        let error = match self.command.run() {
+            Ok(code) => return code,
+            Err(error) => error,
+        };
+        let mut err = io::stderr().lock();
+        if is_broken_pipe(&error) {
             // The reader of a pipe has seen enough.
-            Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
-            Err(error) => {
-                let bad_config = error.is::<ConfigError>() || error.is::<ExposedError>();
-                let _ = writeln!(
-                    io::stderr(),
-                    "{}: {error:#}",
-                    if bad_config {
-                        "bad configuration"
-                    } else {
-                        "error"
-                    }
-                );
-                if bad_config {
-                    ExitCode::from(BAD_CONFIG)
-                } else {
-                    ExitCode::FAILURE
-                }
-            }
+            return ExitCode::SUCCESS;
         }
+        if error.is::<ConfigError>() || error.is::<ExposedError>() {
+            let _ = writeln!(err, "bad configuration:\n{error:#}");
+            return ExitCode::from(BAD_CONFIG);
+        }
+        let _ = writeln!(err, "error: {error:#}");
+        ExitCode::FAILURE
     }
 }
 
 impl Command {
+    fn usual_log(&self) -> &'static str {
+        match self {
+            Self::Check(_) | Self::Token(_) => telemetry::FAULTS,
+            Self::Serve(_)
+            | Self::Sandbox(_)
+            | Self::Init(_)
+            | Self::Completions { .. }
+            | Self::Man => telemetry::REQUESTS,
+        }
+    }
+
     fn run(self) -> anyhow::Result<ExitCode> {
         match self {
             Self::Serve(command) => block_on(command.run()),

@@ -164,17 +164,43 @@ impl Guard {
     }
 }
 
-/// A request whose client may use the credentials.
+/// A request whose client may use the credentials. Only [`Guard::admit`] makes one.
 #[derive(Debug)]
 pub struct Admitted<B> {
-    /// The request as received.
-    pub(crate) request: Request<B>,
+    request: Request<B>,
+    local_origin: String,
+    page: Option<HeaderValue>,
+    preflight: bool,
+}
+
+impl<B> Admitted<B> {
     /// Scheme and authority by which the client reached the proxy; links in the response lead there.
-    pub(crate) local_origin: String,
+    #[must_use]
+    pub fn local_origin(&self) -> &str {
+        &self.local_origin
+    }
+
     /// The listed web origin that asks.
-    pub(crate) page: Option<HeaderValue>,
-    /// Is it a CORS preflight of such a page?
-    pub(crate) preflight: bool,
+    #[must_use]
+    pub fn page(&self) -> Option<&HeaderValue> {
+        self.page.as_ref()
+    }
+
+    /// Is it the CORS preflight of such a page?
+    #[must_use]
+    pub fn is_preflight(&self) -> bool {
+        self.preflight
+    }
+
+    /// The fields as received.
+    #[must_use]
+    pub fn headers(&self) -> &HeaderMap {
+        self.request.headers()
+    }
+
+    pub(crate) fn into_request(self) -> Request<B> {
+        self.request
+    }
 }
 
 fn refuse_unsupported<B>(request: &Request<B>) -> Result<(), Error> {
@@ -241,7 +267,10 @@ fn plain(authority: Authority) -> Result<Authority, Error> {
     let well_formed = port.is_empty()
         || port
             .strip_prefix(':')
-            .is_some_and(|port| !port.is_empty() && port.parse::<u16>().is_ok());
+            // `parse` alone would take "+80".
+            .is_some_and(|port| {
+                port.starts_with(|c: char| c.is_ascii_digit()) && port.parse::<u16>().is_ok()
+            });
     if authority.as_str().contains('@') || authority.host().is_empty() || !well_formed {
         return Err(Error::BadRequest("the Host is malformed"));
     }
@@ -318,6 +347,7 @@ mod tests {
             ("user@localhost", 400),
             ("localhost:", 400),
             ("localhost:abc", 400),
+            ("localhost:+80", 400),
             ("localhost:99999", 400),
             ("", 400),
             ("local host", 400),

@@ -36,7 +36,7 @@ use crate::{
 #[derive(Clone, Debug)]
 pub struct Proxy {
     shared: Arc<Shared>,
-    client: HttpClient,
+    client: Arc<HttpClient>,
 }
 
 /// What the workers share. All of it is immutable but the token cache.
@@ -56,12 +56,15 @@ impl Proxy {
     /// A proxy that sends through `client`.
     #[must_use]
     pub fn new(shared: Arc<Shared>, client: HttpClient) -> Self {
-        Self { shared, client }
+        Self {
+            shared,
+            client: Arc::new(client),
+        }
     }
 
     /// Answers a request. Never fails: an error becomes a response that says so.
     ///
-    /// `breaker` is tripped when the body breaks and the client has no other way to notice.
+    /// `breaker` is armed while a body is under way whose client has no other way to notice that it broke.
     ///
     /// Cancel-safe: dropping the future gives up the request upstream.
     pub async fn handle(
@@ -72,9 +75,9 @@ impl Proxy {
         let mut record = Record::start(&request, breaker);
         let mut page = None;
         let result = match self.shared.guard.admit(request) {
-            Ok(admitted) if admitted.preflight => Ok((preflight(&admitted), Source::Proxy)),
+            Ok(admitted) if admitted.is_preflight() => Ok((preflight(&admitted), Source::Proxy)),
             Ok(admitted) => {
-                page.clone_from(&admitted.page);
+                page = admitted.page().cloned();
                 self.forward(admitted, &mut record)
                     .await
                     .map(|response| (response, Source::Upstream))
@@ -96,7 +99,7 @@ impl Proxy {
         admitted: Admitted<Incoming>,
         record: &mut Record,
     ) -> Result<Response<Reply>, Error> {
-        let local = admitted.local_origin.clone();
+        let local = admitted.local_origin().to_owned();
         let (mut outbound, body) = self.shared.routes.resolve(admitted)?;
         let scope = outbound.scope();
         let client = rewrite::negotiate(outbound.headers_mut(), scope);
@@ -114,14 +117,16 @@ impl Proxy {
             .send(outbound.authorize(&token, body), &progress)
             .await?;
         if response.status() == StatusCode::UNAUTHORIZED
-            && let Some(newer) = self.newer(&outbound, &token).await
-            && let Some(body) = kept.body()
+            && let Some(newer) = self.newer(&outbound, &token).await?
         {
-            record.note_token(newer.age());
-            response = self
-                .client
-                .send(outbound.authorize(&newer, body), &Progress::start())
-                .await?;
+            let progress = Progress::start();
+            if let Some(body) = kept.body(&progress) {
+                record.note_token(newer.age());
+                response = self
+                    .client
+                    .send(outbound.authorize(&newer, body), &progress)
+                    .await?;
+            }
         }
 
         *response.version_mut() = Version::HTTP_11;
@@ -137,20 +142,24 @@ impl Proxy {
             .map(|body| Reply::Upstream(Box::new(body))))
     }
 
-    /// Another token than the one that upstream refused. When there is none, upstream's `401` is the answer.
+    /// Another token than the one that upstream refused. When there is none, upstream's `401` is the answer; unless the
+    /// token ended on its way, for that is no concern of the client's.
     async fn newer(
         &self,
         outbound: &Outbound<'_>,
         rejected: &Arc<AccessToken>,
-    ) -> Option<Arc<AccessToken>> {
+    ) -> Result<Option<Arc<AccessToken>>, NoToken> {
         let newer = self
             .shared
             .tokens
             .refresh(outbound.identity(), outbound.key(), rejected)
             .await;
-        newer.unwrap_or_else(|error: NoToken| {
+        newer.or_else(|error| {
+            if !rejected.is_live() {
+                return Err(error);
+            }
             tracing::warn!(error = %Chain(&error), "upstream refused a token, and there is no newer one");
-            None
+            Ok(None)
         })
     }
 }
@@ -218,10 +227,10 @@ enum Kept {
 }
 
 impl Kept {
-    fn body(self) -> Option<Outgoing> {
+    fn body(self, progress: &Progress) -> Option<Outgoing> {
         match self {
             Self::Empty => Some(Outgoing::empty()),
-            Self::Small(handle) => handle.body(),
+            Self::Small(handle) => handle.body(progress),
             Self::Nothing => None,
         }
     }
@@ -258,7 +267,7 @@ fn refusal(error: &Error) -> Response<Reply> {
 
 /// Answers a preflight (Fetch standard, "CORS protocol") of a listed page; upstream never sees it.
 fn preflight(admitted: &Admitted<Incoming>) -> Response<Reply> {
-    let asked = admitted.request.headers();
+    let asked = admitted.headers();
     let mut response = Response::new(Reply::from(Vec::new()));
     *response.status_mut() = StatusCode::NO_CONTENT;
     let headers = response.headers_mut();
@@ -269,7 +278,7 @@ fn preflight(admitted: &Admitted<Incoming>) -> Response<Reply> {
         headers.extend(asked.get(question).cloned().map(|value| (answer, value)));
     }
     headers.insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("600"));
-    if let Some(page) = admitted.page.clone() {
+    if let Some(page) = admitted.page().cloned() {
         allow(headers, page);
     }
     response

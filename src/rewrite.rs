@@ -32,7 +32,7 @@ pub use self::gunzip::{Gunzip, GunzipError};
 pub use self::links::{Links, Origin};
 
 /// Whatever a body can fail with: the error of the body inside, or a [`GunzipError`].
-pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
+pub use crate::body::BoxError;
 
 /// How to rewrite the answer to one request.
 #[derive(Clone, Copy, Debug)]
@@ -110,8 +110,8 @@ struct Change {
 impl Change {
     fn of(rewrite: &Rewrite<'_>, head: &Parts) -> Self {
         let coding = headers::coding(&head.headers);
-        // Part of a representation can be neither decoded nor searched: its links may be cut anywhere.
-        if head.status == StatusCode::PARTIAL_CONTENT || coding == Coding::Other {
+        // A range of a representation can be neither decoded nor searched: its links may be cut anywhere.
+        if headers::is_range(head) || coding == Coding::Other {
             return Self {
                 decode: false,
                 rewrite: false,
@@ -236,6 +236,26 @@ mod tests {
         .becomes(&headers, PAGE_HERE.as_bytes());
     }
 
+    /// As Graph sends when the provider of some alerts has failed: 206 with `Warning`, and no range.
+    #[test]
+    fn a_partial_success_is_rewritten() {
+        let headers = &[
+            ("content-type", "application/json"),
+            ("content-encoding", "gzip"),
+            ("warning", "199 - x"),
+        ];
+        let answer = Answer {
+            status: 206,
+            headers,
+            body: gzip(PAGE.as_bytes()),
+            ..Answer::default()
+        };
+        answer.becomes(
+            &[("content-type", "application/json"), ("warning", "199 - x")],
+            PAGE_HERE.as_bytes(),
+        );
+    }
+
     #[test]
     fn gzipped_json_is_decoded_and_rewritten_whatever_the_client_accepts() {
         for accept in ["", "gzip", "br"] {
@@ -293,7 +313,7 @@ mod tests {
 
     #[test]
     fn everything_else_stays_to_the_byte() {
-        for status in [206, 301, 400, 404, 500] {
+        for status in [301, 400, 404, 500] {
             Answer {
                 status,
                 ..Answer::default()
@@ -308,6 +328,16 @@ mod tests {
         Answer {
             status: 206,
             headers: gzipped_part,
+            ..Answer::default()
+        }
+        .stays();
+        let parts = &[
+            ("content-type", "multipart/byteranges; boundary=x"),
+            ("content-encoding", "gzip"),
+        ];
+        Answer {
+            status: 206,
+            headers: parts,
             ..Answer::default()
         }
         .stays();

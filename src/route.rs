@@ -70,7 +70,7 @@ impl Routes {
     /// # Errors
     /// `BadRequest`, `Loop`, `NoRoute` or `MethodNotAllowed`.
     pub fn resolve<B>(&self, admitted: Admitted<B>) -> Result<(Outbound<'_>, B), Error> {
-        let (mut inbound, body) = admitted.request.into_parts();
+        let (mut inbound, body) = admitted.into_request().into_parts();
         if headers::has_looped(&inbound.headers, &self.pseudonym) {
             return Err(Error::Loop);
         }
@@ -126,7 +126,7 @@ impl Route {
             RouteTarget::Api(api) => (vec![Destination::new(api, &config.identity)], false),
         };
         Self {
-            prefix: target::canonical(&config.prefix).into_owned(),
+            prefix: target::canonical_prefix(&config.prefix),
             shown_prefix: config.prefix.clone(),
             destinations,
             by_family,
@@ -151,7 +151,7 @@ impl Route {
             Methods::All => true,
             Methods::Only(methods) => methods.contains(method),
             Methods::ReadOnly => {
-                SAFE.contains(method) || (*method == Method::POST && HUNTING.contains(&canonical))
+                SAFE.contains(method) || (*method == Method::POST && is_hunting(canonical))
             }
         };
         if allowed {
@@ -170,7 +170,7 @@ impl Route {
     fn scope(&self, canonical: &str) -> Scope {
         match self.rewrite_links {
             false => Scope::Off,
-            true if HUNTING.contains(&canonical) => Scope::FieldsUntilRows,
+            true if is_hunting(canonical) => Scope::FieldsUntilRows,
             true => Scope::Fields,
         }
     }
@@ -275,17 +275,29 @@ impl Outbound<'_> {
 pub struct Authorized(Request<Outgoing>);
 
 impl Authorized {
+    /// What will be sent, to look at.
+    #[must_use]
+    pub fn as_request(&self) -> &Request<Outgoing> {
+        &self.0
+    }
+
     pub(crate) fn into_inner(self) -> Request<Outgoing> {
         self.0
     }
 }
 
+fn is_hunting(canonical: &str) -> bool {
+    HUNTING.contains(&canonical.strip_suffix('/').unwrap_or(canonical))
+}
+
 const FAMILIES: [Family; 3] = [Family::Xdr, Family::Endpoint, Family::Graph];
 const SAFE: [Method; 3] = [Method::GET, Method::HEAD, Method::OPTIONS];
 /// The queries that are sent as POST but change nothing, in canonical form.
-const HUNTING: [&str; 4] = [
+const HUNTING: [&str; 6] = [
     "/api/advancedhunting/run",
     "/api/advancedqueries/run",
     "/v1.0/security/runhuntingquery",
     "/beta/security/runhuntingquery",
+    "/v1.0/security/microsoft.graph.security.runhuntingquery",
+    "/beta/security/microsoft.graph.security.runhuntingquery",
 ];

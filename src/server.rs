@@ -52,7 +52,7 @@ impl Default for Limits {
 /// `proxies` makes each worker's own proxy. Dropping the future stops accepting; workers then drain by themselves.
 ///
 /// # Errors
-/// When a worker can't be started.
+/// When a worker can't be started, or has ended.
 pub async fn run(
     listener: Listener,
     acceptor: Acceptor,
@@ -68,7 +68,7 @@ pub async fn run(
 
     let permits = Arc::new(Semaphore::new(acceptor.limits().connections));
     tokio::select! {
-        () = accept(&listener, &workers, &permits) => {}
+        error = accept(&listener, &workers, &permits) => return Err(error),
         () = shutdown => {}
     }
     drop((listener, workers));
@@ -77,16 +77,16 @@ pub async fn run(
     Ok(())
 }
 
-/// Accepts for ever, in turn for each worker. The permit is taken first, so no connection is accepted that can't be served.
+/// Accepts for ever, in turn for each worker, or until one is gone. The permit is taken first, so no connection is accepted that can't be served.
 async fn accept(
     listener: &Listener,
     workers: &[mpsc::UnboundedSender<Job>],
     permits: &Arc<Semaphore>,
-) {
+) -> io::Error {
     let mut pause = FIRST_PAUSE;
     for worker in workers.iter().cycle() {
         let Ok(permit) = Arc::clone(permits).acquire_owned().await else {
-            return;
+            break;
         };
         let socket = loop {
             match listener.accept().await {
@@ -101,10 +101,10 @@ async fn accept(
         };
         pause = FIRST_PAUSE;
         if worker.send((socket, permit)).is_err() {
-            tracing::error!("a worker has ended");
-            return;
+            break;
         }
     }
+    io::Error::other("a worker has ended")
 }
 
 /// A connection for a worker, with its place among the allowed ones.

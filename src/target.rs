@@ -29,7 +29,7 @@ pub fn check(path: &str) -> Result<(), Error> {
         return Ok(());
     }
     let mut seen: Cow<'_, str> = path.into();
-    for _ in 0..DEPTH {
+    for _ in 0..=DEPTH {
         let is_dots = |segment: &str| {
             matches!(segment, "." | "..") || segment.starts_with(".;") || segment.starts_with("..;")
         };
@@ -46,20 +46,33 @@ pub fn check(path: &str) -> Result<(), Error> {
 
 /// The form of a path in which it is compared with prefixes: percent-decoded, lower-case, one slash at a time, and without the
 /// API's version segment, as `/api/v1.0/machines` is `/api/machines` to Defender.
+///
+/// Some servers read `\` as a slash and drop path parameters (`/machines;v=1`), others do neither. The form does both, so that
+/// neither spelling gets a request past a route that is narrower than the one around it.
 #[must_use]
 pub fn canonical(path: &str) -> Cow<'_, str> {
     let mut path = decode_deeply(path);
     if path.bytes().any(|byte| byte.is_ascii_uppercase()) {
         path = path.to_ascii_lowercase().into();
     }
-    while let Some(at) = path.find("//") {
-        path.to_mut().remove(at);
+    if path.contains(['\\', ';']) || path.contains("//") {
+        path = plain_segments(&path).into();
     }
-    if path.starts_with("/api/v1.0/") {
+    if is_below(&path, "/api/v1.0") {
         path.to_mut()
             .replace_range("/api".len().."/api/v1.0".len(), "");
     }
     path
+}
+
+/// The form of a route's prefix, without a slash at its end: `/api/machines/` must not let `/api/machines('id')` past.
+#[must_use]
+pub fn canonical_prefix(prefix: &str) -> String {
+    let prefix = canonical(prefix);
+    match prefix.strip_suffix('/') {
+        None | Some("") => prefix.into_owned(),
+        Some(rest) => rest.to_owned(),
+    }
 }
 
 /// Is `path` the prefix itself, or below it? Both in canonical form. A prefix ends at a segment's end, or at the parenthesis of a
@@ -69,6 +82,23 @@ pub fn is_below(path: &str, prefix: &str) -> bool {
     path.strip_prefix(prefix).is_some_and(|rest| {
         prefix.ends_with('/') || rest.is_empty() || rest.starts_with(['/', '('])
     })
+}
+
+/// One slash before each segment, and no path parameters.
+fn plain_segments(path: &str) -> String {
+    let segments = || {
+        path.split(['/', '\\'])
+            .map(|segment| segment.split(';').next().unwrap_or_default())
+    };
+    let mut plain = String::with_capacity(path.len());
+    for segment in segments().filter(|segment| !segment.is_empty()) {
+        plain.push('/');
+        plain.push_str(segment);
+    }
+    if segments().next_back() == Some("") {
+        plain.push('/');
+    }
+    plain
 }
 
 /// Percent-decodes until nothing is encoded any more, at most [`DEPTH`] times.
@@ -95,6 +125,7 @@ fn decode(path: &str) -> Cow<'_, str> {
     while let Some(&byte) = bytes.get(at) {
         let pair = bytes
             .get(at + 1..at + 3)
+            .filter(|pair| pair.iter().all(u8::is_ascii_hexdigit))
             .and_then(|pair| std::str::from_utf8(pair).ok());
         if let Some(value) = pair
             .filter(|_| byte == b'%')
@@ -129,6 +160,7 @@ mod tests {
             "/api/x%2f..%2fy",
             "/api/x%2F%2e%2E",
             "/api/%252e%252e%252fx",
+            "/api/%25252e%25252e%25252fx",
             "/api/..;/x",
             "/api\\..\\x",
             "/api/x%5c..%5cy",
@@ -166,11 +198,32 @@ mod tests {
             ("/api//machines", "/api/machines"),
             ("/api/v1.0/machines", "/api/machines"),
             ("/API/V1.0/machines", "/api/machines"),
+            ("/api/v1.0", "/api"),
+            ("/api/v1.0/", "/api/"),
             ("/v1.0/security/x", "/v1.0/security/x"),
+            ("/api%5cmachines", "/api/machines"),
+            ("/api;v=1/machines;a/", "/api/machines/"),
+            ("///;a", "/"),
+            ("/api/%+6", "/api/%+6"),
         ] {
             assert_eq!(canonical(path), form);
         }
         assert!(matches!(canonical("/api/machines"), Cow::Borrowed(_)));
+    }
+
+    #[test]
+    fn a_slash_at_the_end_of_a_prefix_says_nothing() {
+        for (prefix, form) in [
+            ("/", "/"),
+            ("/API/Machines/", "/api/machines"),
+            ("/x", "/x"),
+        ] {
+            assert_eq!(canonical_prefix(prefix), form);
+        }
+        assert!(is_below(
+            "/api/machines('id')/isolate",
+            &canonical_prefix("/api/machines/")
+        ));
     }
 
     #[test]

@@ -14,11 +14,11 @@ pub enum LogFormat {
     Json,
 }
 
-/// Starts logging. `RUST_LOG` decides what is logged; without it, `verbosity` does: below 0 only what went wrong, 0 each
-/// request too, above that more and more.
-pub fn init(format: LogFormat, verbosity: i16) {
-    let filter =
-        EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(directives(verbosity)));
+/// Starts logging. `RUST_LOG` decides what is logged; without it, `verbosity` does: below 0 only what went wrong, 0 what is
+/// `usual` for the command, above that more and more.
+pub fn init(format: LogFormat, verbosity: i16, usual: &str) {
+    let filter = EnvFilter::try_from_default_env()
+        .unwrap_or_else(|_| EnvFilter::new(directives(verbosity, usual)));
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(io::stderr);
@@ -32,11 +32,16 @@ pub fn init(format: LogFormat, verbosity: i16) {
     };
 }
 
-fn directives(verbosity: i16) -> &'static str {
+/// What is usual for a server: a line for each request, and what went wrong.
+pub const REQUESTS: &str = "warn,defender_proxy=info";
+/// What is usual for a command that prints by itself why there is no token.
+pub const FAULTS: &str = "warn,defender_proxy::auth=error,defender_proxy::auth::secret=warn";
+
+fn directives(verbosity: i16, usual: &str) -> &str {
     match verbosity {
         i16::MIN..=-2 => "error",
         -1 => "warn",
-        0 => "warn,defender_proxy=info",
+        0 => usual,
         1 => "info,defender_proxy=debug",
         2 => "debug,defender_proxy=trace",
         3.. => "trace",

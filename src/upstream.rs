@@ -100,7 +100,7 @@ impl HttpClient {
     ///
     /// # Errors
     /// One of the upstream variants of [`Error`].
-    pub async fn fetch(
+    pub(crate) async fn fetch(
         &self,
         request: Request<Vec<u8>>,
         limit: usize,
@@ -120,7 +120,7 @@ impl HttpClient {
         };
         tokio::time::timeout(FETCH_TIMEOUT, exchange)
             .await
-            .unwrap_or(Err(Error::ResponseTimeout))
+            .unwrap_or(Err(Error::ExchangeTimeout(FETCH_TIMEOUT)))
     }
 }
 
@@ -188,7 +188,8 @@ const MAX_BUFFER: usize = 64 * 1024;
 /// What one HTTP/2 response may have on its way, in bytes: a client that has stopped reading costs this much memory.
 const STREAM_WINDOW: u32 = 1024 * 1024;
 /// The most there is, so that responses nobody reads never use up what the others on the connection need. (hyper's adaptive
-/// window makes both equal: one stalled client would then stop all.)
+/// window makes both equal: one stalled client would then stop all. And where it is short, upstream sends crumbs, which `h2` takes
+/// for an attack when they are many.)
 const CONNECTION_WINDOW: u32 = (1 << 31) - 1;
 /// The limit of a token exchange.
 const FETCH_TIMEOUT: Duration = Duration::from_secs(30);

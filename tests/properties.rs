@@ -1,1 +1,119 @@
-//! t
+//! Promises that hold of any input, tried on generated ones. What is checked stands in `checks`; `fuzz/` checks the same.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test that can't go on has failed"
+)]
+
+mod checks;
+mod inputs;
+
+use defender_proxy::rewrite::Scope;
+use proptest::{prelude::*, sample::select};
+use serde_json::{Map, Value};
+
+use checks::{cut::cut, rewrite_chunks};
+use inputs::{
+    configuration, damage, field, fields_to_strip, host_or_page, json, member, method, origin,
+    request, sizes, target,
+};
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(10_000))]
+
+    #[test]
+    fn a_target_never_leaves_the_route_of_its_path(method in method(), target in target()) {
+        checks::route_target::route_target(&method, &target);
+    }
+
+    #[test]
+    fn no_credential_passes_and_the_token_stays(request in request(field(fields_to_strip()), Just(String::new()))) {
+        checks::connection_header::connection_header(request);
+    }
+
+    #[test]
+    fn only_loopback_and_listed_hosts_are_admitted(request in request(host_or_page(), origin())) {
+        checks::host_header::host_header(request);
+    }
+
+    #[test]
+    fn a_retry_after_is_bounded(value in prop_oneof!["[0-9]{0,25}", "\\PC{0,30}", "[A-Z][a-z]{2}, [0-9]{2} [JFMASOND][a-z]{2} [0-9]{4} [0-9]{2}:[0-9]{2}:[0-9]{2} GMT"]) {
+        checks::retry_after::retry_after(value.as_bytes());
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(3_000))]
+
+    #[test]
+    fn only_links_in_control_fields_change(value in json(), pretty: bool, sizes in sizes(), scope in select(SCOPES)) {
+        let text = if pretty { serde_json::to_vec_pretty(&value) } else { serde_json::to_vec(&value) }.unwrap();
+        rewrite_chunks::rewrite_chunks(cut(&text, &sizes), scope);
+        let expected = if scope == Scope::Off { value } else { led_back(value, "", &mut Rows::of(scope)) };
+        let rewritten: Value = serde_json::from_slice(&rewrite_chunks::rewrite(cut(&text, &sizes), scope)).unwrap();
+        prop_assert_eq!(rewritten, expected);
+    }
+
+    #[test]
+    fn any_bytes_are_rewritten_alike_in_any_chunks(value in json(), garbage: Vec<u8>, at: prop::sample::Index, sizes in sizes(), scope in select(SCOPES)) {
+        let mut text = serde_json::to_vec(&value).unwrap();
+        let at = at.index(text.len());
+        text.splice(at..at, garbage);
+        rewrite_chunks::rewrite_chunks(cut(&text, &sizes), scope);
+    }
+
+    #[test]
+    fn gzip_is_decoded_alike_in_any_chunks(members in prop::collection::vec(member(), 0..4), damage in damage(), sizes in sizes()) {
+        let mut bytes = members.concat();
+        if let Some((at, byte)) = damage && !bytes.is_empty() {
+            let at = at.index(bytes.len());
+            bytes[at] ^= byte;
+        }
+        checks::gunzip::gunzip(cut(&bytes, &sizes));
+    }
+
+    #[test]
+    fn no_configuration_panics_and_every_fault_is_told(text in configuration()) {
+        checks::config_toml::config_toml(&text);
+    }
+}
+
+/// The document as it should be rewritten: `rows` counts whether its rows have begun.
+fn led_back(value: Value, key: &str, rows: &mut Rows) -> Value {
+    match value {
+        Value::String(link) if rewrite_chunks::is_control(key) && !rows.begun => {
+            rewrite_chunks::led_back(&link).unwrap_or(link).into()
+        }
+        Value::Array(values) => values
+            .into_iter()
+            .map(|value| led_back(value, "", rows))
+            .collect(),
+        Value::Object(fields) => {
+            let field = |(key, value): (String, Value)| {
+                rows.begun |= rows.end_it && matches!(&*key, "Results" | "results");
+                let value = led_back(value, &key, rows);
+                (key, value)
+            };
+            fields.into_iter().map(field).collect::<Map<_, _>>().into()
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => value,
+    }
+}
+
+/// Have the rows of a hunting answer begun, and does that matter?
+struct Rows {
+    end_it: bool,
+    begun: bool,
+}
+
+impl Rows {
+    fn of(scope: Scope) -> Self {
+        Self {
+            end_it: scope == Scope::FieldsUntilRows,
+            begun: false,
+        }
+    }
+}
+
+const SCOPES: &[Scope] = &[Scope::Off, Scope::Fields, Scope::FieldsUntilRows];

@@ -2,9 +2,13 @@
 //!
 //! Knows nothing of caching. Only this file sees the types of `oauth2`.
 
-use std::{borrow::Cow, pin::Pin, time::Duration};
+use std::{
+    borrow::Cow,
+    pin::Pin,
+    time::{Duration, Instant},
+};
 
-use http::{Response, StatusCode, header::RETRY_AFTER};
+use http::{Response, StatusCode};
 use oauth2::{
     AsyncHttpClient, AuthType, ClientSecret, RequestTokenError, Scope, TokenResponse as _,
     TokenUrl, basic::BasicTokenType,
@@ -61,6 +65,7 @@ impl Entra {
             .set_auth_type(AuthType::RequestBody)
             .set_client_secret(ClientSecret::new(secret.expose().to_owned()))
             .set_token_uri(self.token_url(identity, key)?);
+        let asked = Instant::now();
         let answer = client
             .exchange_client_credentials()
             .add_scope(Scope::new(key.audience.scope()))
@@ -68,6 +73,8 @@ impl Entra {
             .await
             .map_err(|error| token_error(identity, error))?;
         to_token(&answer, refreshes)
+            .map(|token| token.asked_at(asked))
+            .filter(AccessToken::is_live)
             .ok_or_else(|| unavailable(identity, "its answer holds no usable token"))
     }
 
@@ -141,28 +148,21 @@ struct ErrorBody<'a> {
     error: Cow<'a, str>,
     #[serde(default)]
     error_codes: Vec<u32>,
-    suberror: Option<String>,
     trace_id: Option<String>,
 }
 
 fn refusal(response: &Response<Vec<u8>>) -> Option<CallError> {
-    if response.status() == StatusCode::TOO_MANY_REQUESTS || response.status().is_server_error() {
-        return None;
-    }
     let body: ErrorBody<'_> = serde_json::from_slice(response.body()).ok()?;
     let refusal = Refusal {
         error: body.error.into_owned(),
         code: body.error_codes.first().copied(),
-        suberror: body.suberror,
         trace_id: body.trace_id,
+        retry_after: throttle::retry_after(response.headers()),
     };
-    if refusal.class() == Class::Transient && response.headers().contains_key(RETRY_AFTER) {
-        return Some(CallError::Status(
-            refusal.to_string(),
-            throttle::retry_after(response.headers()),
-        ));
-    }
-    Some(CallError::Refused(refusal))
+    // What an overloaded server answers says nothing of the configuration.
+    let overloaded =
+        response.status() == StatusCode::TOO_MANY_REQUESTS || response.status().is_server_error();
+    (!overloaded || refusal.class() == Class::Transient).then_some(CallError::Refused(refusal))
 }
 
 fn token_error(

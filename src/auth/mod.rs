@@ -178,8 +178,8 @@ impl Shared {
     ) -> Entry {
         let (current, need) = was;
         let refreshes = match need {
-            Need::Unrejected(token) => token.refreshes().saturating_add(1),
-            Need::Any | Need::Newer(_) => 0,
+            Need::Unrejected(token) if token.is_live() => token.refreshes().saturating_add(1),
+            Need::Any | Need::Newer(_) | Need::Unrejected(_) => 0,
         };
         match self.entra.fetch(identity, key, refreshes).await {
             Ok(token) => {
@@ -197,7 +197,7 @@ impl Shared {
                 let failure = Failure::new(error, current.failure.as_ref());
                 tracing::warn!(identity = %key.identity, tenant = %key.tenant, audience = %key.audience,
                     serves_on = current.live().is_some(), retry_in_s = failure.remaining().as_secs(),
-                    error = %Chain(&*failure.error), next = failure.error.next_step(), "no token");
+                    error = %Chain(&*failure.error), next = failure.error.next_step(), trace_id = failure.error.trace_id(), "no token");
                 Entry {
                     token: current.token.clone(),
                     failure: Some(failure),
@@ -277,7 +277,9 @@ impl Entry {
         };
         let serves = match need {
             Need::Newer(token) => !is(token),
-            Need::Unrejected(token) if is(token) => token.age() < rest(token.refreshes()),
+            Need::Unrejected(token) if is(token) => {
+                token.is_live() && token.age() < rest(token.refreshes())
+            }
             Need::Any | Need::Unrejected(_) => self.live().is_some(),
         };
         serves || self.holds_off()

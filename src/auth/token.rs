@@ -38,6 +38,7 @@ impl AccessToken {
         let mut bytes = zeroize::Zeroizing::new(Vec::with_capacity("Bearer ".len() + text.len()));
         bytes.extend_from_slice(b"Bearer ");
         bytes.extend_from_slice(text.as_bytes());
+        let life = life.min(LONGEST_LIFE);
         let mut header = HeaderValue::from_bytes(&bytes).ok()?;
         header.set_sensitive(true);
         Some(Self {
@@ -52,13 +53,27 @@ impl AccessToken {
         })
     }
 
+    /// The same token, its life counted from when it was asked for: Entra ID counts from a moment after that.
+    #[must_use]
+    pub fn asked_at(self, asked: Instant) -> Self {
+        let waited = self.fetched.saturating_duration_since(asked);
+        Self {
+            fetched: asked,
+            fetched_wall: self
+                .fetched_wall
+                .checked_sub(waited)
+                .unwrap_or(self.fetched_wall),
+            ..self
+        }
+    }
+
     /// The value of the `Authorization` field, marked sensitive. Cloning it copies no bytes.
     #[must_use]
     pub fn header(&self) -> &HeaderValue {
         &self.header
     }
 
-    /// The time since it was fetched.
+    /// The time since it was asked for.
     #[must_use]
     pub fn age(&self) -> Duration {
         self.fetched.elapsed()
@@ -125,16 +140,20 @@ impl fmt::Debug for AccessToken {
     }
 }
 
-/// When to renew: at `refresh_in`, else with five minutes or a quarter of the life left, whichever is less; a tenth of the
-/// remaining time earlier at random, so that many proxies started together don't renew together.
+/// When to renew: at `refresh_in`, else with five minutes or a quarter of the life left, whichever is less; a little earlier at
+/// random, so that many proxies started together don't renew together.
 fn renew_in(life: Duration, refresh_in: Option<Duration>) -> Duration {
-    let margin = match refresh_in {
-        Some(hint) if hint < life => life.saturating_sub(hint),
-        _ => Duration::from_mins(5).min(life / 4),
-    };
+    // A hint that leaves no pause between two renewals would be a storm; it is taken for none.
+    let earliest = Duration::from_mins(1).min(life / 4);
+    if let Some(hint) = refresh_in.filter(|hint| (earliest..life).contains(hint)) {
+        return hint.mul_f64(1.0 - 0.1 * fastrand::f64());
+    }
+    let margin = Duration::from_mins(5).min(life / 4);
     life.saturating_sub(margin.mul_f64(1.0 + 0.1 * fastrand::f64()))
 }
 
+/// No token lives longer; a number beyond is a mistake, and too large to reckon with.
+const LONGEST_LIFE: Duration = Duration::from_hours(10 * 24);
 const UNUSED: u8 = 0;
 const USED: u8 = 1;
 const WANTED: u8 = 2;
@@ -152,6 +171,8 @@ mod tests {
             (86_400, None, 86_070, 86_100),
             (60, None, 43, 45),
             (3_600, Some(1_800), 1_620, 1_800),
+            (86_399, Some(3_600), 3_240, 3_600),
+            (3_600, Some(0), 3_270, 3_300),
             (3_600, Some(7_200), 3_270, 3_300),
         ] {
             for _ in 0..100 {
@@ -178,6 +199,16 @@ mod tests {
     #[test]
     fn a_token_that_can_not_stand_in_a_header_is_refused() {
         assert!(AccessToken::new("two\nlines", HOUR, None, 0).is_none());
+    }
+
+    #[test]
+    fn life_begins_with_the_question() {
+        let before = Instant::now().checked_sub(Duration::from_secs(10)).unwrap();
+        for (life, live) in [(11, true), (10, false)] {
+            let token = AccessToken::new("a", Duration::from_secs(life), None, 0).unwrap();
+            assert!(token.is_live());
+            assert_eq!(token.asked_at(before).is_live(), live, "{life}");
+        }
     }
 
     #[test]

@@ -49,16 +49,7 @@ impl Check {
         let mut failed = local(&config, &mut out).await?;
         if !self.offline {
             for identity in &config.identities {
-                for (label, audience) in audiences(&config, identity) {
-                    let line = format!("identity {}, {label} ({audience})", identity.name);
-                    match token::fetch(&config, &transport, (identity, audience)).await {
-                        Ok(token) => writeln!(out, "{line}: ok\n{}", describe(&token)?)?,
-                        Err(error) => {
-                            failed = true;
-                            writeln!(out, "{line}: FAILED\n  {error}")?;
-                        }
-                    }
-                }
+                failed |= online(&config, &transport, identity, &mut out).await?;
             }
         }
         Ok(if failed {
@@ -67,6 +58,31 @@ impl Check {
             ExitCode::SUCCESS
         })
     }
+}
+
+/// Fetches a token for every API of an identity; tells whether one failed.
+async fn online(
+    config: &Config,
+    transport: &Transport,
+    identity: &Arc<Identity>,
+    out: &mut impl Write,
+) -> anyhow::Result<bool> {
+    let audiences = audiences(config, identity);
+    if audiences.is_empty() {
+        writeln!(out, "identity {}: no route uses it", identity.name)?;
+    }
+    let mut failed = false;
+    for (label, audience) in audiences {
+        let line = format!("identity {}, {label} ({audience})", identity.name);
+        match token::fetch(config, transport, (identity, audience)).await {
+            Ok(token) => writeln!(out, "{line}: ok\n{}", describe(&token)?)?,
+            Err(error) => {
+                failed = true;
+                writeln!(out, "{line}: FAILED\n  {error}")?;
+            }
+        }
+    }
+    Ok(failed)
 }
 
 /// What can be checked without the network: that the secrets are there.
@@ -121,6 +137,10 @@ fn describe(token: &AccessToken) -> anyhow::Result<String> {
         return Ok(format!("  opaque token, lives {minutes} min"));
     };
     let claim = |name| claims.text(name).unwrap_or("?");
+    let app = claims
+        .text("appid")
+        .or_else(|| claims.text("azp"))
+        .unwrap_or("?");
     let permissions = claims.permissions();
     let reach = if permissions.is_empty() {
         "none: every call will be answered 403 until an administrator grants the app permissions for this API".to_owned()
@@ -130,6 +150,6 @@ fn describe(token: &AccessToken) -> anyhow::Result<String> {
     Ok(format!(
         "  tenant {}, app {}, lives {minutes} min\n  permissions: {reach}",
         claim("tid"),
-        claim("appid")
+        app
     ))
 }

@@ -11,7 +11,7 @@ use clap::Args;
 /// `init`: writes the commented sample configuration.
 #[derive(Debug, Args)]
 pub(super) struct Init {
-    /// The file to write; `-` is standard output
+    /// The file to write; - is standard output
     #[arg(default_value = "proxy.toml")]
     file: PathBuf,
     /// Replace the file if it exists

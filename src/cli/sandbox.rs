@@ -64,7 +64,8 @@ async fn alone(stand_ins: &StandIns, files: &Files) -> anyhow::Result<ExitCode> 
         files.ca.display(),
         stand_ins.defender()
     )?;
-    writeln!(out, "listening on {}", stand_ins.defender())?;
+    // A comment, as all that is printed shall be a proxy.toml.
+    writeln!(out, "# listening on {}", stand_ins.defender())?;
     out.flush()?;
     drop(out);
     stop.requested().await;
@@ -81,9 +82,11 @@ struct Files {
 impl Files {
     fn write(stand_ins: &StandIns) -> io::Result<Self> {
         // The folder is for the owner alone, and so is all that is in it.
-        let dir = tempfile::Builder::new()
-            .prefix("defender-proxy-sandbox-")
-            .tempdir()?;
+        let mut dir = tempfile::Builder::new();
+        dir.prefix("defender-proxy-sandbox-");
+        #[cfg(unix)]
+        dir.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o700));
+        let dir = dir.tempdir()?;
         let (ca, secret) = (dir.path().join("ca.pem"), dir.path().join("client-secret"));
         fs::write(&ca, stand_ins.ca_pem())?;
         write_secret(&secret, &stand_ins.options().client_secret)?;
@@ -113,20 +116,24 @@ fn write_secret(path: &Path, secret: &str) -> io::Result<()> {
 }
 
 fn hints(url: &str, files: &Files) -> String {
-    let curl = match url.strip_prefix("unix:") {
-        Some(path) => format!("curl -s --unix-socket {path} http://localhost"),
-        None => format!("curl -s {}", url.replace("127.0.0.1", "localhost")),
+    let (curl, origin) = match url.strip_prefix("unix:") {
+        Some(path) => (
+            format!("curl -s --unix-socket {path}"),
+            "http://localhost".to_owned(),
+        ),
+        None => ("curl -s".to_owned(), url.replace("127.0.0.1", "localhost")),
     };
+    // Quoted where a shell would read `?` or `$` its own way.
     format!(
         "\ntry, in another shell:\n\
-         \x20 {curl}/api/incidents\n\
-         \x20 {curl}/api/machines?\\$top=2\n\
-         \x20 {curl}/api/alerts/\\$count\n\
-         \x20 {curl}/v1.0/security/incidents\n\
-         \x20 {curl}/api/advancedhunting/run -d '{{\"Query\":\"DeviceInfo | take 2\"}}'\n\
+         \x20 {curl} {origin}/api/incidents\n\
+         \x20 {curl} '{origin}/api/machines?$top=2'\n\
+         \x20 {curl} '{origin}/api/alerts/$count'\n\
+         \x20 {curl} {origin}/v1.0/security/incidents\n\
+         \x20 {curl} {origin}/api/advancedhunting/run -d '{{\"Query\":\"DeviceInfo | take 2\"}}'\n\
          faults on demand, and what has reached the stand-ins (README, \"Sandbox\"):\n\
-         \x20 {curl}/_sandbox/faults -d '{{\"api\":[{{\"status\":429,\"retry_after\":7}}]}}'\n\
-         \x20 {curl}/_sandbox/stats\n\
+         \x20 {curl} {origin}/_sandbox/faults -d '{{\"api\":[{{\"status\":429,\"retry_after\":7}}]}}'\n\
+         \x20 {curl} {origin}/_sandbox/stats\n\
          the stand-ins' certificate authority: {}\n\
          Ctrl-C ends it.",
         files.ca.display(),

@@ -43,10 +43,13 @@ pub(super) async fn until_stopped(
     config: &Config,
     hints: impl FnOnce(&str) -> String,
 ) -> anyhow::Result<ExitCode> {
-    process::harden();
+    process::allow_many_files();
     let mut stop = Stop::catch()?;
     let bound = Bound::new(config, Limits::default()).await?;
-    announce(bound.url(), &hints(bound.url()))?;
+    if let Err(error) = announce(bound.url(), &hints(bound.url())) {
+        // To serve is the job; the line is for who waits for it.
+        tracing::warn!(url = bound.url(), %error, "can't print the ready line; serving all the same");
+    }
     let (stopping, stopped) = tokio::sync::oneshot::channel::<()>();
     let mut running = std::pin::pin!(bound.run(async {
         let _ = stopped.await;

@@ -1,6 +1,6 @@
 //! Reads `[cloud]`.
 
-use crate::cloud::{Cloud, CloudHosts, CloudName, Region};
+use crate::cloud::{Cloud, CloudError, CloudHosts, CloudName, Region};
 use crate::config::value::Value;
 
 /// The cloud described by `[cloud]`; the public one without it or with a fault in it.
@@ -29,13 +29,15 @@ pub(super) fn read(value: Option<&Value<'_>>) -> Cloud {
     };
     let mut cloud = Cloud::default();
     // With a part unreadable, what the whole lacks can't be told.
-    if let (Some(name), true) = (name, readable && !matches!(parsed_region, Some(None))) {
-        match Cloud::new(name, parsed_region.flatten(), hosts) {
+    if let (Some(name), true) = (name, readable) {
+        let mut wanted = parsed_region.flatten();
+        if let (Some(region), true) = (&region, name != CloudName::Public) {
+            region.fault(CloudError::RegionElsewhere.to_string());
+            wanted = None;
+        }
+        match Cloud::new(name, wanted, hosts) {
             Ok(read) => cloud = read,
-            Err(error) => match region {
-                Some(region) => region.fault(error.to_string()),
-                None => table.fault(error.to_string()),
-            },
+            Err(error) => table.fault(error.to_string()),
         }
     }
     table.finish();

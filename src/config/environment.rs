@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::auth::identity::{Credential, Identity, Kind};
 use crate::auth::secret::SecretSource;
-use crate::cloud::Cloud;
+use crate::cloud::{Cloud, CloudHosts, CloudName};
 use crate::config::{Config, ConfigError, Env, Fault, Listen, Source, UpstreamConfig, route};
 use crate::origin::Origin;
 
@@ -20,7 +20,7 @@ pub(super) fn read(env: Env<'_>, looked_for: &[PathBuf]) -> Result<Config, Confi
     let tenant = reader.parse(TENANT);
     let client_id = reader.parse(CLIENT);
     let secret = reader.secret();
-    let login = reader.login();
+    let cloud = reader.cloud();
     if reader.faults.iter().any(|fault| fault.message == UNSET) {
         reader.fault("", no_file(looked_for));
     }
@@ -37,13 +37,9 @@ pub(super) fn read(env: Env<'_>, looked_for: &[PathBuf]) -> Result<Config, Confi
             credential: Credential::Secret(secret),
         },
     });
-    let cloud = Cloud::default();
     Ok(Config {
         listen: Listen::default(),
-        cloud: match login {
-            Some(login) => cloud.with_login(login),
-            None => cloud,
-        },
+        cloud,
         identities: vec![Arc::clone(&identity)],
         routes: vec![route::built_in(identity)],
         upstream: UpstreamConfig::default(),
@@ -102,18 +98,37 @@ impl Reader<'_> {
         None
     }
 
-    /// The authority, written as a URL or as a bare host.
-    fn login(&mut self) -> Option<Origin> {
-        let text = self.get(AUTHORITY)?;
+    /// The cloud that the authority signs in to; the authority is written as a URL or as a bare host.
+    fn cloud(&mut self) -> Cloud {
+        let Some(text) = self.get(AUTHORITY) else {
+            return Cloud::default();
+        };
         let url = if text.contains("://") {
             text
         } else {
             format!("https://{text}")
         };
-        let parsed = url.parse::<Origin>();
-        parsed
-            .map_err(|error| self.fault(AUTHORITY, error.to_string()))
-            .ok()
+        let login = match url.parse::<Origin>() {
+            Ok(login) => login,
+            Err(error) => {
+                self.fault(AUTHORITY, error.to_string());
+                return Cloud::default();
+            }
+        };
+        if CHINA.contains(&login.host()) {
+            let message = "signs in to a cloud for which no Defender API is documented: write a \
+                           configuration file with [cloud] name = \"custom\"";
+            self.fault(AUTHORITY, message);
+        }
+        let cloud = if GOVERNMENT.contains(&login.host()) {
+            tracing::warn!(
+                "AZURE_AUTHORITY_HOST is a government cloud's: taken for gcc-high; for dod write a configuration file"
+            );
+            Cloud::new(CloudName::GccHigh, None, CloudHosts::default()).unwrap_or_default()
+        } else {
+            Cloud::default()
+        };
+        cloud.with_login(login)
     }
 }
 
@@ -137,3 +152,7 @@ const OTHERS: [&str; 2] = [
     "AZURE_FEDERATED_TOKEN_FILE",
 ];
 const UNSET: &str = "is not set: set it, or write a configuration file";
+
+/// The login hosts of GCC High and `DoD`. Of their APIs only Graph's host differs between the two.
+const GOVERNMENT: [&str; 2] = ["login.microsoftonline.us", "login.usgovcloudapi.net"];
+const CHINA: [&str; 2] = ["login.partner.microsoftonline.cn", "login.chinacloudapi.cn"];

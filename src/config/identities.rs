@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::auth::identity::{Credential, Identity, Kind};
+use crate::auth::identity::{ClientId, Credential, Identity, Kind, TenantId};
 use crate::config::reader::{Document, Table, advice};
 use crate::config::secret;
 use crate::config::value::Value;
@@ -89,22 +89,21 @@ fn read_one(name: &str, value: &Value<'_>) -> Option<Arc<Identity>> {
     if name.is_empty() || !name.bytes().all(bare) {
         table.fault("must have a name of letters, digits, - and _");
     }
-    if let Some(kind) = table.require("kind", "kind = \"application\"") {
-        match kind.string() {
-            Some("application") | None => {}
-            Some("user" | "partner") => {
-                kind.fault(
-                    "names a kind that is not yet supported in this version: only \"application\" \
-                     is",
-                );
-                return None;
-            }
-            Some(_) => kind.fault("must be \"application\""),
-        }
-    }
-    let kind = read_application(&mut table);
+    let later = table
+        .require("kind", "kind = \"application\"")
+        .is_some_and(|kind| is_later(&kind));
+    let kind = if later {
+        read_present(&mut table);
+        None
+    } else {
+        read_application(&mut table)
+    };
     for key in ["sign_in", "username", "password", "store", "customers"] {
-        table.later(key);
+        if later {
+            table.take(key);
+        } else {
+            table.later(key);
+        }
     }
     secret::refuse_literals(&mut table, &["secret", "client_secret"], CREDENTIAL);
     table.finish();
@@ -112,6 +111,32 @@ fn read_one(name: &str, value: &Value<'_>) -> Option<Arc<Identity>> {
         name: name.into(),
         kind: kind?,
     }))
+}
+
+/// Notes a kind that can't be, and tells whether a later version will know it.
+fn is_later(kind: &Value<'_>) -> bool {
+    match kind.string() {
+        Some("user" | "partner") => {
+            kind.fault(
+                "names a kind that is not yet supported in this version: only \"application\" is",
+            );
+            true
+        }
+        Some("application") | None => false,
+        Some(_) => {
+            kind.fault("must be \"application\"");
+            false
+        }
+    }
+}
+
+/// Of a kind that is not known yet: finds the faults in what is there, and misses nothing.
+fn read_present(table: &mut Table<'_>) {
+    table.parse::<TenantId>("tenant");
+    table.parse::<ClientId>("client_id");
+    if let Some(credential) = table.take("credential") {
+        read_credential(&credential);
+    }
 }
 
 fn read_application(table: &mut Table<'_>) -> Option<Kind> {

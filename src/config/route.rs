@@ -11,6 +11,7 @@ use crate::config::identities::Identities;
 use crate::config::reader::{Document, Table};
 use crate::config::value::Value;
 use crate::origin::Origin;
+use crate::target;
 
 /// Where the requests under a prefix go, and as whom.
 #[derive(Clone, Debug)]
@@ -65,7 +66,7 @@ pub(super) fn read_all(
             .require("prefix", "prefix = \"/\"")
             .and_then(|p| read_prefix(&p));
         if let Some(prefix) = prefix
-            && let Some(line) = lines.insert(prefix, value.line())
+            && let Some(line) = lines.insert(target::canonical_prefix(prefix), value.line())
         {
             table.fault(format!(
                 "has the prefix of the route in line {line}: remove one"
@@ -148,12 +149,12 @@ fn read_prefix<'t>(value: &Value<'t>) -> Option<&'t str> {
 
 /// Whether a prefix can only be read in one way, whoever decodes or normalises the path.
 fn check_prefix(prefix: &str) -> Result<(), &'static str> {
-    let plain = |b: u8| b.is_ascii_alphanumeric() || b"/-._~!$&'()*+,;=:@".contains(&b);
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b"/-._~!$&'()*+,=:@".contains(&b);
     if !prefix.starts_with('/') {
         return Err("must begin with /");
     }
     if !prefix.bytes().all(plain) {
-        return Err("must be a plain path: without query, fragment, %, backslash or space");
+        return Err("must be a plain path: without query, fragment, %, ;, backslash or space");
     }
     if prefix
         .split('/')
@@ -257,8 +258,8 @@ mod tests {
             assert_eq!(check_prefix(prefix), Ok(()), "{prefix}");
         }
         for prefix in [
-            "", "api", "/a?b", "/a#b", "/a%2fb", "/a\\b", "/a b", "/é", "/.", "/..", "/a/../b",
-            "/a/.", "//", "//host", "/a//b",
+            "", "api", "/a?b", "/a#b", "/a;b", "/a%2fb", "/a\\b", "/a b", "/é", "/.", "/..",
+            "/a/../b", "/a/.", "//", "//host", "/a//b",
         ] {
             assert!(check_prefix(prefix).is_err(), "{prefix}");
         }

@@ -338,28 +338,30 @@ fn unreadable_files_are_faults() {
 #[test]
 fn variables_alone_are_enough() {
     let folder = tempfile::tempdir().expect("a folder");
-    for (authority, host) in [
+    for (authority, host, cloud) in [
         (
             "https://login.microsoftonline.us/",
             "login.microsoftonline.us",
+            "gcc-high",
         ),
         (
-            "https://login.microsoftonline.us",
             "login.microsoftonline.us",
+            "login.microsoftonline.us",
+            "gcc-high",
         ),
-        ("login.microsoftonline.us", "login.microsoftonline.us"),
-        ("", "login.microsoftonline.com"),
+        (
+            "https://login.contoso.example",
+            "login.contoso.example",
+            "public",
+        ),
+        ("", "login.microsoftonline.com", "public"),
     ] {
         let mut variables = AZURE.to_vec();
         variables.push(("AZURE_AUTHORITY_HOST", authority));
         let config = Config::load_in(folder.path(), None, &environment(&variables));
         let config = config.expect("a configuration");
         assert_eq!(config.cloud.login().host(), host);
-        assert_eq!(
-            config.cloud.name(),
-            "public",
-            "only the place to sign in changes"
-        );
+        assert_eq!(config.cloud.name(), cloud);
         assert_eq!(config.routes.len(), 1);
         assert!(!format!("{config:?}").contains("S3cret"));
     }

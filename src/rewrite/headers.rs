@@ -1,10 +1,11 @@
 //! The headers of an answer: links in them, what they say about the body, and taking that back when the body changes.
 
 use http::header::{
-    ACCEPT_RANGES, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_LOCATION, CONTENT_TYPE, ETAG, LINK,
-    LOCATION, VARY,
+    ACCEPT_RANGES, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_LOCATION, CONTENT_RANGE, CONTENT_TYPE,
+    ETAG, LINK, LOCATION, VARY,
 };
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::response::Parts;
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use memchr::memchr;
 
 use super::links::Links;
@@ -69,6 +70,20 @@ pub(super) fn vary_on_encoding(headers: &mut HeaderMap) {
     if !said {
         headers.append(VARY, HeaderValue::from_static("accept-encoding"));
     }
+}
+
+/// Whether the answer holds byte ranges (RFC 9110 section 15.3.7). Graph answers 206 with all its JSON, too: when a
+/// provider of some alerts failed.
+pub(super) fn is_range(head: &Parts) -> bool {
+    let multipart = |value: &HeaderValue| {
+        value
+            .as_bytes()
+            .to_ascii_lowercase()
+            .starts_with(b"multipart/byteranges")
+    };
+    head.status == StatusCode::PARTIAL_CONTENT
+        && (head.headers.contains_key(CONTENT_RANGE)
+            || head.headers.get(CONTENT_TYPE).is_some_and(multipart))
 }
 
 /// Whether the content is declared to be JSON, that is `application/json` or `application/*+json`; `None` without a

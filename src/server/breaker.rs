@@ -1,7 +1,8 @@
 //! Breaking a connection so that its client notices.
 //!
-//! To an HTTP/1.0 client the end of the connection is the end of the body, so a body that broke must not end in an orderly close. It
-//! ends in a reset, which every client takes for an error. HTTP/1.1 and HTTP/2 have marks of their own for the end of a body.
+//! To an HTTP/1.0 client the end of the connection may be the end of the body, so while such a body is on its way the connection
+//! must not be able to end in an orderly close: not by an error, not by the end of the program. It ends in a reset, which every
+//! client takes for an error. HTTP/1.1 and HTTP/2 have marks of their own for the end of a body. (A unix socket has no reset.)
 
 use std::{
     io::{self, IoSlice},
@@ -18,14 +19,23 @@ use tokio::{
     net::TcpStream,
 };
 
-/// Tells a connection that it shall end in a reset. Clones belong to the same connection.
+/// Tells a connection how it shall end. Clones belong to the same connection.
 #[derive(Clone, Debug, Default)]
 pub struct Breaker(Arc<AtomicBool>);
 
 impl Breaker {
     /// From now on the connection ends in a reset.
-    pub fn trip(&self) {
+    pub fn arm(&self) {
         self.0.store(true, Ordering::Relaxed);
+    }
+
+    /// From now on it may end in order.
+    pub fn disarm(&self) {
+        self.0.store(false, Ordering::Relaxed);
+    }
+
+    fn is_armed(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
     }
 }
 
@@ -34,15 +44,43 @@ impl Breaker {
 pub(super) struct Breakable {
     stream: TcpStream,
     breaker: Breaker,
+    resets: bool,
 }
 
 impl Breakable {
     pub(super) fn new(stream: TcpStream, breaker: Breaker) -> Self {
-        Self { stream, breaker }
+        Self {
+            stream,
+            breaker,
+            resets: false,
+        }
+    }
+
+    /// Tells the system, so that it holds even if the program is killed.
+    fn follow_breaker(&mut self) {
+        let armed = self.breaker.is_armed();
+        if armed == self.resets {
+            return;
+        }
+        self.resets = armed;
+        let told = if armed {
+            self.stream.set_zero_linger()
+        } else {
+            #[expect(
+                deprecated,
+                reason = "only lingering for a time would block, and this ends all lingering"
+            )]
+            self.stream.set_linger(None)
+        };
+        if let Err(error) = told {
+            tracing::debug!(%error, "a connection can't be told how to end");
+        }
     }
 
     fn stream(self: Pin<&mut Self>) -> Pin<&mut TcpStream> {
-        Pin::new(&mut self.get_mut().stream)
+        let this = self.get_mut();
+        this.follow_breaker();
+        Pin::new(&mut this.stream)
     }
 }
 
@@ -82,7 +120,7 @@ impl AsyncWrite for Breakable {
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if self.breaker.0.load(Ordering::Relaxed) {
+        if self.breaker.is_armed() {
             // An orderly end would go out before the reset does.
             return Poll::Ready(Ok(()));
         }
@@ -92,9 +130,6 @@ impl AsyncWrite for Breakable {
 
 impl Drop for Breakable {
     fn drop(&mut self) {
-        if self.breaker.0.load(Ordering::Relaxed) {
-            // If the socket is gone already, its client knows.
-            let _ = self.stream.set_zero_linger();
-        }
+        self.follow_breaker();
     }
 }

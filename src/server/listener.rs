@@ -1,6 +1,10 @@
 //! The sockets that the proxy listens on: TCP, or a unix socket for the owner alone.
 
-use std::{fmt, io, net::SocketAddr, path::PathBuf};
+use std::{
+    io,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
 
 use tokio::net::TcpListener;
 
@@ -27,7 +31,7 @@ impl Listener {
             ListenAddress::Unix(path) => bind_unix(path.clone()).await,
         };
         result.map_err(|source| BindError {
-            address: shown(address),
+            address: address.to_string(),
             source,
         })
     }
@@ -94,19 +98,6 @@ pub struct BindError {
     source: io::Error,
 }
 
-fn shown(address: &ListenAddress) -> String {
-    struct Shown<'a>(&'a ListenAddress);
-    impl fmt::Display for Shown<'_> {
-        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            match self.0 {
-                ListenAddress::Tcp(address) => address.fmt(f),
-                ListenAddress::Unix(path) => write!(f, "unix:{}", path.display()),
-            }
-        }
-    }
-    Shown(address).to_string()
-}
-
 #[cfg(unix)]
 async fn bind_unix(path: PathBuf) -> io::Result<Listener> {
     use std::os::unix::fs::{FileTypeExt, PermissionsExt};
@@ -115,15 +106,19 @@ async fn bind_unix(path: PathBuf) -> io::Result<Listener> {
     if is_socket && tokio::net::UnixStream::connect(&path).await.is_err() {
         std::fs::remove_file(&path)?;
     }
-    // Under another name until its mode is right, so that there is no moment in which others could connect.
-    let unready = path.with_extension(format!("{}.unready", std::process::id()));
+    // In a folder of the owner's until its mode is right, so that there is no moment in which others could connect.
+    let folder = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty());
+    let private = tempfile::Builder::new()
+        .prefix(".")
+        .rand_bytes(4)
+        .tempdir_in(folder.unwrap_or_else(|| Path::new(".")))?;
+    let unready = private.path().join("s");
     let listener = tokio::net::UnixListener::bind(&unready)?;
     std::fs::set_permissions(&unready, std::fs::Permissions::from_mode(0o600))?;
-    if path.exists() {
-        std::fs::remove_file(&unready)?;
-        return Err(io::ErrorKind::AddrInUse.into());
-    }
-    std::fs::rename(&unready, &path)?;
+    // A hard link, unlike a rename, replaces nothing that another has put there meanwhile.
+    std::fs::hard_link(&unready, &path)?;
     Ok(Listener::Unix(listener, path))
 }
 

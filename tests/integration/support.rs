@@ -65,6 +65,13 @@ impl Upstreams {
         text
     }
 
+    /// Writes a configuration, and tells where.
+    pub(crate) fn write_config(&self, text: &str) -> String {
+        let file = self.dir.path().join("written.toml");
+        fs::write(&file, text).unwrap();
+        file.to_str().unwrap().to_owned()
+    }
+
     pub(crate) async fn control(&self, method: Method, path: &str, body: Value) -> Value {
         let body = if body.is_null() {
             Full::default()
@@ -115,6 +122,19 @@ impl Upstreams {
         self.stats().await["api_calls"]["total"]
             .as_u64()
             .expect("a count")
+    }
+
+    /// What a URL of an API stand-in answers when it is asked directly, with the token of the proxy's last request.
+    pub(crate) async fn direct(&self, url: &str, encoding: &str) -> Answer {
+        let seen = self.api_requests().await;
+        let mut tokens = seen.iter().rev();
+        let token = tokens.find_map(|request| header(request, "authorization"));
+        let request = Request::get(url)
+            .header("authorization", token.expect("a request of the proxy"))
+            .header("accept-encoding", encoding)
+            .body(Full::default())
+            .unwrap();
+        Answer::read(self.control.request(request).await.expect("an answer")).await
     }
 
     /// Waits until a counter has reached a number: `token_requests=2`, `api_calls=5`, `aborted=1`, `held=name`.
@@ -240,16 +260,7 @@ impl Proxy {
     }
 
     pub(crate) async fn exchange(&self, request: Request<Full<Bytes>>) -> Answer {
-        let (head, body) = self.send(request).await.into_parts();
-        let body = tokio::time::timeout(PATIENCE, body.collect())
-            .await
-            .expect("no hang")
-            .expect("a whole body");
-        Answer {
-            status: head.status,
-            headers: head.headers,
-            body: body.to_bytes(),
-        }
+        Answer::read(self.send(request).await).await
     }
 
     /// A raw connection.
@@ -329,6 +340,20 @@ pub(crate) struct Answer {
 }
 
 impl Answer {
+    /// Reads a response to its end.
+    pub(crate) async fn read(response: Response<Incoming>) -> Self {
+        let (head, body) = response.into_parts();
+        let body = tokio::time::timeout(PATIENCE, body.collect())
+            .await
+            .expect("no hang")
+            .expect("a whole body");
+        Self {
+            status: head.status,
+            headers: head.headers,
+            body: body.to_bytes(),
+        }
+    }
+
     pub(crate) fn json(&self) -> Value {
         serde_json::from_slice(&self.body)
             .unwrap_or_else(|error| panic!("{error}: {}", self.text()))
@@ -349,6 +374,13 @@ impl Answer {
         self.header("content-type") == "application/problem+json"
             && self.header("proxy-status") == format!("defender-proxy; error={error}")
     }
+}
+
+/// A header of a request that a stand-in recorded.
+pub(crate) fn header<'a>(request: &'a Value, name: &str) -> Option<&'a str> {
+    let headers = request["headers"].as_array().unwrap();
+    let field = headers.iter().find(|field| field[0] == name)?;
+    field[1].as_str()
 }
 
 /// The stand-ins and one proxy in front, as most tests need them.
@@ -390,6 +422,13 @@ pub(crate) fn program() -> Command {
         }
     }
     command
+}
+
+/// The value of a field of a recorded request.
+pub(crate) fn field(request: &Value, name: &str) -> Option<String> {
+    let fields = request["headers"].as_array().expect("a list");
+    let found = fields.iter().find(|field| field[0] == name)?;
+    Some(found[1].as_str().unwrap().to_owned())
 }
 
 /// Trusts the certificates of a file, and offers both versions of HTTP.

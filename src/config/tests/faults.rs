@@ -28,6 +28,27 @@ fn faulty_identities_are_named_with_their_line() {
     }
 }
 
+#[test]
+fn one_fault_hides_no_other() {
+    let text = "[identity.mssp]\nkind = 'partner'\ntenant = 'common'\ncredential = 'S3cret'\nkeys = 1\n\
+                [cloud]\nname = 'custom'\nregion = 'eu'\nlogin = 'https://localhost:1'\n";
+    let found = faults(text);
+    for start in [
+        "2 identity.mssp.kind: names a kind that is not yet supported",
+        "3 identity.mssp.tenant: `common` names no tenant",
+        "4 identity.mssp.credential: must not hold the secret itself",
+        "5 identity.mssp.keys: is no key known here",
+        "6 cloud: a custom cloud needs all its hosts: add defender_xdr, defender_endpoint, graph",
+        "8 cloud.region: only the public cloud has regions",
+    ] {
+        assert!(
+            found.iter().any(|fault| fault.starts_with(start)),
+            "{start}: {found:#?}"
+        );
+    }
+    assert_eq!(found.len(), 6, "{found:#?}");
+}
+
 /// The cases of a table: each a text, then `=>` and how the fault begins, then an empty line.
 fn cases(table: &str) -> impl Iterator<Item = (&str, &str)> {
     let cases = table.trim().split("\n\n");

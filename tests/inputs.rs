@@ -1,0 +1,245 @@
+//! Generated inputs for the properties: mostly near what is valid, because anything else is refused at once.
+
+use std::ops::Range;
+
+use flate2::{Compression, write::GzEncoder};
+use http::{Method, Request};
+use proptest::{prelude::*, sample::select};
+use serde_json::{Map, Value};
+
+use crate::checks;
+
+pub(crate) fn method() -> impl Strategy<Value = Method> {
+    select(vec![
+        Method::GET,
+        Method::HEAD,
+        Method::POST,
+        Method::PATCH,
+        Method::DELETE,
+        Method::OPTIONS,
+    ])
+}
+
+/// Paths near the routes of the check, in disguise.
+pub(crate) fn target() -> impl Strategy<Value = String> {
+    const PARTS: &str = "/ // api API Api machines Machines incidents advancedhunting run open security v1.0 V1.0 beta \
+        users runHuntingQuery isolate %2f %2F %252f %25252F %5c %5C %255c \\ . .. ... %2e %2E %252e %25252e ; ;x=1 ..; %3b ( ) \
+        %28 ' % %6d %4D %256d %+1 %00 %ff é %c3%a9 a ? ?a=/.. # @ : * http://localhost http://LOCALHOST:8080 https://evil.example";
+    let words: Vec<&str> = PARTS.split_whitespace().collect();
+    let free = prop::collection::vec(select(words.clone()), 0..8).prop_map(|words| words.concat());
+    let path = prop::collection::vec(select(words), 0..8)
+        .prop_map(|words| format!("/{}", words.join("/")));
+    let near = select(vec![
+        "/api/machines",
+        "/api/v1.0/machines/open",
+        "/api/v1.0",
+        "/v1.0/security",
+        "/api/incidents",
+    ]);
+    let near = (near, free.clone()).prop_map(|(near, more)| format!("{near}{more}"));
+    prop_oneof![
+        free.clone().prop_map(|rest| format!("/{rest}")),
+        path,
+        near,
+        free,
+        "/\\PC{0,30}"
+    ]
+}
+
+/// A request head with some fields, and a target at some origin.
+pub(crate) fn request(
+    field: impl Strategy<Value = (String, String)>,
+    origin: impl Strategy<Value = String>,
+) -> impl Strategy<Value = Request<()>> {
+    let fields = prop::collection::vec(field, 0..6);
+    (origin, fields).prop_filter_map("no request", |(origin, fields)| {
+        let lines = fields
+            .iter()
+            .map(|(name, value)| format!("\n{name}: {value}"));
+        let text = format!("GET {origin}/api/incidents{}", lines.collect::<String>());
+        checks::head::parse(text.as_bytes())
+    })
+}
+
+pub(crate) fn fields_to_strip() -> BoxedStrategy<String> {
+    let known = "Authorization Proxy-Authorization Cookie X-Proxy-Key Forwarded X-Forwarded-For X-Forwarded-Host \
+        X-MS-TOKEN-AAD-ACCESS-TOKEN X-MS-Any-Token Connection Keep-Alive Proxy-Connection TE Trailer Transfer-Encoding Via \
+        Host Content-Length Accept Content-Type If-Match Prefer User-Agent X-MS-Client-Request-Id X-Custom";
+    let known: Vec<&str> = known.split_whitespace().collect();
+    let spelled = (select(known), any::<[bool; 2]>()).prop_map(|(name, [underscores, lower])| {
+        let name = if underscores {
+            name.replace('-', "_")
+        } else {
+            name.to_owned()
+        };
+        if lower { name.to_lowercase() } else { name }
+    });
+    prop_oneof![9 => spelled, 1 => "[a-z_-]{1,8}"].boxed()
+}
+
+/// A field, or a `Connection` that names some.
+pub(crate) fn field(name: BoxedStrategy<String>) -> impl Strategy<Value = (String, String)> {
+    let names = prop::collection::vec(name.clone(), 0..5);
+    let separator = select(vec![",", ", ", " ,\t", ",,", ", close,", ";"]);
+    let connection =
+        (names, separator).prop_map(|(names, by)| ("Connection".to_owned(), names.join(by)));
+    prop_oneof![(name, "[a-z]{1,5}"), connection]
+}
+
+pub(crate) fn host_or_page() -> impl Strategy<Value = (String, String)> {
+    let page = select(vec![
+        "http://localhost",
+        "http://localhost:8080",
+        "https://grafana.contoso.example",
+        "null",
+    ]);
+    prop_oneof![
+        6 => authority().prop_map(|host| ("Host".to_owned(), host)),
+        1 => page.prop_map(|page| ("Origin".to_owned(), page.to_owned())),
+        1 => authority().prop_map(|host| ("Origin".to_owned(), format!("http://{host}"))),
+        1 => select(vec!["none", "same-origin", "same-site", "cross-site"])
+            .prop_map(|site| ("Sec-Fetch-Site".to_owned(), site.to_owned())),
+    ]
+}
+
+/// What stands before a target's path: mostly nothing.
+pub(crate) fn origin() -> impl Strategy<Value = String> {
+    prop_oneof![3 => Just(String::new()), 1 => authority().prop_map(|host| format!("http://{host}"))]
+}
+
+fn authority() -> impl Strategy<Value = String> {
+    const PARTS: &str = "localhost LOCALHOST 127.0.0.1 127.1 127.0.0.256 127.0.0.01 128.0.0.1 0.0.0.0 0x7f000001 2130706433 [::1] [::] [::ffff:127.0.0.1] \
+        ::1 [ ] proxy.contoso.example Proxy.Contoso.Example box box:8443 evil.example . .evil @ user@ : :80 :8080 :65536 :+80 :8a : %00 %2e a 1";
+    let parts: Vec<&str> = PARTS.split_whitespace().collect();
+    let one = select(parts.clone()).prop_map(str::to_owned);
+    let some = prop::collection::vec(select(parts), 0..4).prop_map(|parts| parts.concat());
+    prop_oneof![one, some, "[a-z0-9.:@\\[\\]-]{0,12}"]
+}
+
+/// Documents with links in control fields and elsewhere.
+pub(crate) fn json() -> impl Strategy<Value = Value> {
+    const KEYS: &[&str] = &[
+        "@odata.nextLink",
+        "alerts@odata.nextLink",
+        "@odata.context",
+        "x\"@odata.deltaLink",
+        "@odata.nextLink\"",
+        "@odata.nextLink ",
+        "@odata.type",
+        "nextLink",
+        "value",
+        "Results",
+        "results",
+        "resultsx",
+        "é\\",
+        "",
+    ];
+    const WORDS: &[&str] = &[
+        "https://api.contoso.example",
+        "HTTPS://API.contoso.example:443",
+        "https://graph.contoso.example:8443",
+        "http://127.0.0.1:1234",
+        "http://[::1]:1234",
+        "https://api.contoso.example.evil",
+        "https://api.contoso.example@evil",
+        "http://api.contoso.example",
+        "https:",
+        "//",
+        "/",
+        "\\/",
+        "?",
+        "#",
+        "\"",
+        "\\",
+        "é",
+        ":",
+        "\n",
+        " ",
+        "\"@odata.nextLink\":\"https://api.contoso.example/",
+        "@odata.context",
+        "\"Results\":",
+        "x",
+    ];
+    let text =
+        prop::collection::vec(select(WORDS), 0..4).prop_map(|words| Value::from(words.concat()));
+    let leaf = prop_oneof![6 => text, 1 => any::<i32>().prop_map(Value::from), 1 => Just(Value::Null), 1 => any::<bool>().prop_map(Value::from)];
+    leaf.prop_recursive(4, 40, 6, |inside| {
+        let fields = prop::collection::vec((select(KEYS), inside.clone()), 0..6);
+        prop_oneof![
+            3 => fields.prop_map(|fields| fields.into_iter().map(|(key, value)| (key.to_owned(), value)).collect::<Map<_, _>>().into()),
+            1 => prop::collection::vec(inside, 0..6).prop_map(Value::from),
+        ]
+    })
+}
+
+pub(crate) fn member() -> impl Strategy<Value = Vec<u8>> {
+    let data = (any::<Vec<u8>>(), 1..300_usize).prop_map(|(data, times)| data.repeat(times));
+    (data, 0..=9_u32).prop_map(|(data, level)| {
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::new(level));
+        std::io::Write::write_all(&mut encoder, &data).unwrap();
+        encoder.finish().unwrap()
+    })
+}
+
+pub(crate) fn damage() -> impl Strategy<Value = Option<(prop::sample::Index, u8)>> {
+    prop::option::weighted(0.3, (any::<prop::sample::Index>(), 1_u8..))
+}
+
+pub(crate) fn sizes() -> impl Strategy<Value = Vec<u8>> {
+    let small: Range<u8> = 0..20;
+    prop_oneof![
+        prop::collection::vec(small, 1..6),
+        prop::collection::vec(any::<u8>(), 1..6)
+    ]
+}
+
+/// The commented sample, uncommented line by line, with pieces cut out and put in.
+pub(crate) fn configuration() -> impl Strategy<Value = String> {
+    const SAMPLE: &str = include_str!("../proxy.toml");
+    const PIECES: &[&str] = &[
+        "",
+        "\"",
+        "'",
+        "\"\"\"",
+        "=",
+        "[",
+        "]]",
+        "[[route]]\n",
+        "[identity.soc]\n",
+        "[cloud]\nname = 'custom'\n",
+        "\r\n",
+        "#",
+        "é",
+        "\0",
+        "true",
+        "0.0.0.0:80",
+        "unix:",
+        "-1",
+        "1e999",
+        "{}",
+        "[]",
+        ".",
+        "{ env = \"X\" }",
+        "{ command = [] }",
+    ];
+    let piece = prop_oneof![select(PIECES).prop_map(str::to_owned), "\\PC{0,6}"];
+    let edit = (any::<prop::sample::Index>(), 0..30_usize, piece);
+    let commented = prop::collection::vec(any::<bool>(), 8);
+    (commented, prop::collection::vec(edit, 0..4)).prop_map(|(commented, edits)| {
+        let lines = SAMPLE.lines().zip(commented.into_iter().cycle());
+        let lines = lines.map(|(line, keep)| {
+            if keep {
+                line
+            } else {
+                line.trim_start_matches("# ")
+            }
+        });
+        let mut text: Vec<char> = lines.collect::<Vec<_>>().join("\n").chars().collect();
+        for (at, length, piece) in edits {
+            let start = at.index(text.len() + 1);
+            let end = text.len().min(start + length);
+            text.splice(start..end, piece.chars());
+        }
+        text.into_iter().collect()
+    })
+}
