@@ -1,34 +1,18 @@
 //! Where the proxy listens: TLS, a unix socket, and not the network by accident.
 
-use std::{
-    fs,
-    os::unix::fs::PermissionsExt,
-    path::{Path, PathBuf},
-    process::Command,
-};
+use std::{fs, os::unix::fs::PermissionsExt, path::PathBuf, process::Command};
 
 use bytes::Bytes;
 use http::{Request, Version};
 use http_body_util::{BodyExt, Full};
 use hyper_util::{client::legacy::Client, rt::TokioExecutor};
-use rcgen::{CertifiedKey, generate_simple_self_signed};
 use serde_json::Value;
 use tokio::net::UnixStream;
 
 use crate::{
     support::{self, Proxy, Upstreams, connector, program},
-    wire::Wire,
+    wire::{Wire, tls_keys},
 };
-
-/// Writes a certificate for loopback, and returns the keys of `[listen]` that name it.
-fn tls_keys(dir: &Path) -> String {
-    let names = ["localhost", "127.0.0.1"].map(str::to_owned);
-    let CertifiedKey { cert, signing_key } = generate_simple_self_signed(names).unwrap();
-    let (cert_file, key_file) = (dir.join("listen.pem"), dir.join("listen.key"));
-    fs::write(&cert_file, cert.pem()).unwrap();
-    fs::write(&key_file, signing_key.serialize_pem()).unwrap();
-    format!("tls = {{ cert = {cert_file:?}, key = {key_file:?} }}\n")
-}
 
 /// `serve` with a configuration and these arguments, and the file for its log.
 fn serve(upstreams: &Upstreams, more: &str, args: &[&str]) -> (Command, PathBuf) {

@@ -5,12 +5,15 @@
     reason = "a test that can't go on has failed"
 )]
 
+mod answering;
 mod breaking;
 mod check;
 mod cli;
 mod codings;
 mod config_files;
+mod deadlines;
 mod forwarding;
+mod framing;
 mod guarding;
 mod hygiene;
 mod listening;
@@ -22,6 +25,7 @@ mod raw;
 mod refusals;
 mod rejected;
 mod renewal;
+mod restricting;
 mod rewriting;
 mod sandbox;
 mod sandbox_data;
@@ -31,6 +35,7 @@ mod smoke;
 mod streaming;
 mod support;
 mod tokens;
+mod truncated;
 mod tunnel;
 mod windows;
 mod wire;

@@ -1,16 +1,15 @@
 //! Stopping: at once for who is idle, after the answer for who waits for one.
 
-use std::{fs, time::Duration};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
-use rcgen::{CertifiedKey, generate_simple_self_signed};
 use serde_json::json;
 use tokio::{net::TcpStream, time::timeout};
 
 use crate::{
     support::{self, Proxy, Upstreams},
-    wire::{Wire, h2c},
+    wire::{Wire, h2c, tls_keys},
 };
 
 /// Long enough for an exit that waits for nobody, and well below the 25 seconds that one in flight is given.
@@ -126,12 +125,7 @@ async fn idle_connections_delay_nothing() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_client_that_never_shakes_hands_delays_nothing() {
     let upstreams = Upstreams::start().await;
-    let CertifiedKey { cert, signing_key } =
-        generate_simple_self_signed(["localhost".to_owned()]).unwrap();
-    let dir = upstreams.dir.path();
-    fs::write(dir.join("listen.pem"), cert.pem()).unwrap();
-    fs::write(dir.join("listen.key"), signing_key.serialize_pem()).unwrap();
-    let listen = "[listen]\ntls = { cert = \"listen.pem\", key = \"listen.key\" }\n";
+    let listen = format!("[listen]\n{}", tls_keys(upstreams.dir.path()));
     let proxy = Proxy::start(&upstreams, &format!("{}\n{listen}", upstreams.config()));
     // Two, so that each worker has one; and a third, as its acceptance shows that those before it were accepted.
     let mut silent = [Wire::connect(&proxy).await, Wire::connect(&proxy).await];

@@ -1,9 +1,10 @@
 //! Playing a client or an upstream byte by byte, and clients that speak HTTP/2 in plain text.
 
 use std::{
+    fs,
+    path::Path,
     pin::Pin,
     task::{Context, Poll},
-    time::Duration,
 };
 
 use bytes::Bytes;
@@ -12,6 +13,7 @@ use hyper_util::{
     client::legacy::{Client, connect::HttpConnector},
     rt::TokioExecutor,
 };
+use rcgen::{CertifiedKey, generate_simple_self_signed};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
@@ -59,11 +61,12 @@ impl RawUpstream {
         Wire::new(accepted.expect("a connection").unwrap().0)
     }
 
-    /// Is no connection waiting? Only sure when whoever might have opened one has ended.
+    /// Is no connection waiting? A connection of our own would come behind it.
     pub(crate) async fn is_idle(&self) -> bool {
-        timeout(Duration::ZERO, self.listener.accept())
-            .await
-            .is_err()
+        let address = self.listener.local_addr().unwrap();
+        let own = TcpStream::connect(address).await.unwrap();
+        let (_, first) = self.listener.accept().await.unwrap();
+        first == own.local_addr().unwrap()
     }
 }
 
@@ -90,9 +93,17 @@ impl Wire {
 
     /// Start line and fields, up to the empty line.
     pub(crate) async fn head(&mut self) -> String {
+        self.up_to(b"\r\n\r\n").await
+    }
+
+    async fn line(&mut self) -> String {
+        self.up_to(b"\r\n").await
+    }
+
+    async fn up_to(&mut self, end: &[u8]) -> String {
         loop {
-            if let Some(at) = find(&self.buffer, b"\r\n\r\n") {
-                return text(self.take(at + 4).await);
+            if let Some(at) = find(&self.buffer, end) {
+                return text(self.take(at + end.len()).await);
             }
             assert!(self.fill().await > 0, "ended early: {:?}", self.buffered());
         }
@@ -108,18 +119,20 @@ impl Wire {
 
     /// A chunked body up to its end, framing and trailers included.
     pub(crate) async fn chunked(&mut self) -> String {
+        let mut body = String::new();
         loop {
-            // No line of these bodies is a `0` alone.
-            let last = match find(&self.buffer, b"\r\n0\r\n") {
-                _ if self.buffer.starts_with(b"0\r\n") => Some(0),
-                found => found.map(|at| at + 2),
-            };
-            let end = last.and_then(|last| Some(last + find(&self.buffer[last..], b"\r\n\r\n")?));
-            if let Some(end) = end {
-                return text(self.take(end + 4).await);
+            let line = self.line().await;
+            let size = usize::from_str_radix(line.trim_end(), 16).expect("a size");
+            body += &line;
+            if size == 0 {
+                break;
             }
-            assert!(self.fill().await > 0, "ended early: {:?}", self.buffered());
+            body += &text(self.take(size + 2).await);
         }
+        while !body.ends_with("\r\n\r\n") {
+            body += &self.line().await;
+        }
+        body
     }
 
     /// A whole message: its head, and its body by `Content-Length`.
@@ -171,6 +184,15 @@ pub(crate) fn field<'h>(head: &'h str, name: &str) -> Option<&'h str> {
 pub(crate) fn names(head: &str) -> Vec<String> {
     let lines = head.lines().skip(1).filter_map(|line| line.split_once(':'));
     lines.map(|(name, _)| name.to_ascii_lowercase()).collect()
+}
+
+/// Writes a certificate for loopback, and returns the keys of `[listen]` that name it.
+pub(crate) fn tls_keys(dir: &Path) -> String {
+    let names = ["localhost", "127.0.0.1"].map(str::to_owned);
+    let CertifiedKey { cert, signing_key } = generate_simple_self_signed(names).unwrap();
+    fs::write(dir.join("listen.pem"), cert.pem()).unwrap();
+    fs::write(dir.join("listen.key"), signing_key.serialize_pem()).unwrap();
+    "tls = { cert = \"listen.pem\", key = \"listen.key\" }\n".to_owned()
 }
 
 /// A client that speaks HTTP/2 with prior knowledge.
