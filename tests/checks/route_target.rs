@@ -185,11 +185,13 @@ fn audience(host: &str) -> String {
 }
 
 const FAMILY: &str = "the host of the family";
-const HUNTING: [&str; 4] = [
+const HUNTING: [&str; 6] = [
     "/api/advancedhunting/run",
     "/api/advancedqueries/run",
     "/v1.0/security/runhuntingquery",
     "/beta/security/runhuntingquery",
+    "/v1.0/security/microsoft.graph.security.runhuntingquery",
+    "/beta/security/microsoft.graph.security.runhuntingquery",
 ];
 
 static TABLES: LazyLock<[Table; 2]> = LazyLock::new(|| {
