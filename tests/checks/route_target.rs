@@ -122,7 +122,7 @@ fn read_by_server(path: &[u8], depth: usize) -> Option<String> {
             segment => segments.push(segment),
         }
     }
-    if let ["api", "v1.0", ..] = segments[..] {
+    while let ["api", "v1.0", ..] = segments[..] {
         segments.remove(1);
     }
     let mut read = String::new();
