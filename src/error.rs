@@ -73,6 +73,9 @@ pub enum Error {
     /// No connection in time.
     #[error("connecting to upstream took longer than upstream.connect_timeout")]
     ConnectTimeout,
+    /// A small exchange with Entra ID took too long.
+    #[error("there was no answer within {} s", .0.as_secs())]
+    ExchangeTimeout(Duration),
     /// No response head in time.
     #[error("upstream sent no response within upstream.response_timeout")]
     ResponseTimeout,
@@ -100,7 +103,9 @@ impl Error {
             | Self::Tls(_)
             | Self::Closed(_)
             | Self::Protocol(_) => StatusCode::BAD_GATEWAY,
-            Self::ConnectTimeout | Self::ResponseTimeout => StatusCode::GATEWAY_TIMEOUT,
+            Self::ConnectTimeout | Self::ExchangeTimeout(_) | Self::ResponseTimeout => {
+                StatusCode::GATEWAY_TIMEOUT
+            }
         }
     }
 
@@ -137,7 +142,7 @@ impl Error {
             Self::Closed(_) => "connection_terminated",
             Self::Protocol(_) => "http_protocol_error",
             Self::ConnectTimeout => "connection_timeout",
-            Self::ResponseTimeout => "http_response_timeout",
+            Self::ExchangeTimeout(_) | Self::ResponseTimeout => "http_response_timeout",
         }
     }
 
@@ -163,7 +168,7 @@ impl Error {
             }
             Self::Loop => "point the route's upstream at the API, not at this proxy",
             Self::Token(none) => none.error.next_step(),
-            Self::Connect(_) | Self::Dns(_) | Self::ConnectTimeout => {
+            Self::Connect(_) | Self::Dns(_) | Self::ConnectTimeout | Self::ExchangeTimeout(_) => {
                 "check the network, the HTTP proxy (upstream.proxy, HTTPS_PROXY) and the upstream's name"
             }
             Self::Tls(_) => {
@@ -180,6 +185,14 @@ impl Error {
     fn code(&self) -> Option<u32> {
         if let Self::Token(error) = self {
             error.error.code()
+        } else {
+            None
+        }
+    }
+
+    fn trace_id(&self) -> Option<&str> {
+        if let Self::Token(none) = self {
+            none.error.trace_id()
         } else {
             None
         }
@@ -207,6 +220,9 @@ impl Error {
         });
         if let (Some(code), Some(fields)) = (self.code(), problem.as_object_mut()) {
             fields.insert("aadsts".to_owned(), code.into());
+        }
+        if let (Some(trace), Some(fields)) = (self.trace_id(), problem.as_object_mut()) {
+            fields.insert("trace_id".to_owned(), trace.into());
         }
         let mut response = Response::new(T::from(format!("{problem:#}\n").into_bytes()));
         *response.status_mut() = status;

@@ -27,7 +27,8 @@ pub fn strip_request(headers: &mut HeaderMap, method_override: bool) {
 }
 
 /// Strips a response from upstream: hop-by-hop fields, and what would speak for the proxy's own origin (`Alt-Svc` would lead the
-/// client past it, `Strict-Transport-Security` and `Access-Control-*` are for the proxy to decide).
+/// client past it, `Strict-Transport-Security` and `Access-Control-*` are for the proxy to decide, and `Proxy-Status` tells whose
+/// an error is).
 pub fn strip_response(headers: &mut HeaderMap) {
     strip_connection(headers);
     remove_where(headers, |name| {
@@ -35,7 +36,10 @@ pub fn strip_response(headers: &mut HeaderMap) {
             || *name == PROXY_AUTHENTICATE
             || matches!(
                 name.as_str(),
-                "alt-svc" | "strict-transport-security" | "proxy-authentication-info"
+                "alt-svc"
+                    | "strict-transport-security"
+                    | "proxy-authentication-info"
+                    | "proxy-status"
             )
             || name.as_str().starts_with("access-control-")
     });
@@ -283,6 +287,7 @@ mod tests {
             ("access-control-allow-origin", "*"),
             ("strict-transport-security", "max-age=1"),
             ("alt-svc", "h3"),
+            ("proxy-status", "edge; error=dns_error"),
             ("retry-after", "7"),
             ("etag", "x"),
         ]);

@@ -126,7 +126,7 @@ impl Route {
             RouteTarget::Api(api) => (vec![Destination::new(api, &config.identity)], false),
         };
         Self {
-            prefix: target::canonical(&config.prefix).into_owned(),
+            prefix: target::canonical_prefix(&config.prefix),
             shown_prefix: config.prefix.clone(),
             destinations,
             by_family,
@@ -151,7 +151,7 @@ impl Route {
             Methods::All => true,
             Methods::Only(methods) => methods.contains(method),
             Methods::ReadOnly => {
-                SAFE.contains(method) || (*method == Method::POST && HUNTING.contains(&canonical))
+                SAFE.contains(method) || (*method == Method::POST && is_hunting(canonical))
             }
         };
         if allowed {
@@ -170,7 +170,7 @@ impl Route {
     fn scope(&self, canonical: &str) -> Scope {
         match self.rewrite_links {
             false => Scope::Off,
-            true if HUNTING.contains(&canonical) => Scope::FieldsUntilRows,
+            true if is_hunting(canonical) => Scope::FieldsUntilRows,
             true => Scope::Fields,
         }
     }
@@ -284,6 +284,10 @@ impl Authorized {
     pub(crate) fn into_inner(self) -> Request<Outgoing> {
         self.0
     }
+}
+
+fn is_hunting(canonical: &str) -> bool {
+    HUNTING.contains(&canonical.strip_suffix('/').unwrap_or(canonical))
 }
 
 const FAMILIES: [Family; 3] = [Family::Xdr, Family::Endpoint, Family::Graph];

@@ -68,6 +68,16 @@ pub fn canonical(path: &str) -> Cow<'_, str> {
     path
 }
 
+/// The form of a route's prefix, without a slash at its end: `/api/machines/` must not let `/api/machines('id')` past.
+#[must_use]
+pub fn canonical_prefix(prefix: &str) -> String {
+    let prefix = canonical(prefix);
+    match prefix.strip_suffix('/') {
+        None | Some("") => prefix.into_owned(),
+        Some(rest) => rest.to_owned(),
+    }
+}
+
 /// Is `path` the prefix itself, or below it? Both in canonical form. A prefix ends at a segment's end, or at the parenthesis of a
 /// function-style segment (`findbyip(…)`).
 #[must_use]
@@ -203,6 +213,21 @@ mod tests {
             assert_eq!(canonical(path), form);
         }
         assert!(matches!(canonical("/api/machines"), Cow::Borrowed(_)));
+    }
+
+    #[test]
+    fn a_slash_at_the_end_of_a_prefix_says_nothing() {
+        for (prefix, form) in [
+            ("/", "/"),
+            ("/API/Machines/", "/api/machines"),
+            ("/x", "/x"),
+        ] {
+            assert_eq!(canonical_prefix(prefix), form);
+        }
+        assert!(is_below(
+            "/api/machines('id')/isolate",
+            &canonical_prefix("/api/machines/")
+        ));
     }
 
     #[test]

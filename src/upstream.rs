@@ -100,7 +100,7 @@ impl HttpClient {
     ///
     /// # Errors
     /// One of the upstream variants of [`Error`].
-    pub async fn fetch(
+    pub(crate) async fn fetch(
         &self,
         request: Request<Vec<u8>>,
         limit: usize,
@@ -120,7 +120,7 @@ impl HttpClient {
         };
         tokio::time::timeout(FETCH_TIMEOUT, exchange)
             .await
-            .unwrap_or(Err(Error::ResponseTimeout))
+            .unwrap_or(Err(Error::ExchangeTimeout(FETCH_TIMEOUT)))
     }
 }
 

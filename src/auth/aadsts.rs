@@ -1,7 +1,7 @@
 //! What Entra ID's `AADSTS` numbers mean to a user of the proxy, and what helps.
 //!
-//! The numbers are for explaining only: whether to try again follows from `error` first, as Microsoft's documents ask
-//! (Entra ID, "Authentication and authorization error codes"), and from a number only where `error` says too little.
+//! `error` says whether Entra ID is only overloaded; of what it refuses, a number that is known says most, and `error` the rest.
+//! (Numbers may change, as Microsoft's documents warn: an unknown one is never taken for more than its `error` says.)
 
 /// What can be done about a refused token request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,15 +36,14 @@ pub fn advice(code: u32) -> Option<&'static Advice> {
 /// The class of an OAuth `error` value (RFC 6749 §5.2 and Entra's own), with its number where that decides.
 #[must_use]
 pub fn class(error: &str, code: Option<u32>) -> Class {
-    match code.and_then(advice) {
-        Some(advice) => advice.class,
-        None => match error {
-            "temporarily_unavailable" | "server_error" => Class::Transient,
-            "invalid_grant" | "interaction_required" | "login_required" | "consent_required" => {
-                Class::Interactive
-            }
-            _ => Class::Fatal,
-        },
+    match (error, code.and_then(advice)) {
+        ("temporarily_unavailable" | "server_error", _) => Class::Transient,
+        (_, Some(advice)) => advice.class,
+        (
+            "invalid_grant" | "interaction_required" | "login_required" | "consent_required",
+            None,
+        ) => Class::Interactive,
+        (_, None) => Class::Fatal,
     }
 }
 
@@ -211,9 +210,10 @@ static ADVICE: &[Advice] = &[
         "nobody has consented to the app's permissions",
         CONSENT,
     ),
+    // An application has nobody who could sign in to satisfy the policy.
     row(
         53_003,
-        Class::Interactive,
+        Class::Fatal,
         "a Conditional Access policy blocks the app",
         "have an administrator look at the sign-in log and the policy (workload identities have policies too)",
     ),
@@ -343,6 +343,10 @@ mod tests {
     fn a_known_number_overrules_a_vague_error() {
         assert_eq!(class("invalid_grant", Some(50_196)), Class::Transient);
         assert_eq!(class("invalid_client", Some(7_000_215)), Class::Fatal);
+        assert_eq!(
+            class("temporarily_unavailable", Some(90_002)),
+            Class::Transient
+        );
     }
 
     #[test]

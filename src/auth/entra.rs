@@ -74,6 +74,7 @@ impl Entra {
             .map_err(|error| token_error(identity, error))?;
         to_token(&answer, refreshes)
             .map(|token| token.asked_at(asked))
+            .filter(AccessToken::is_live)
             .ok_or_else(|| unavailable(identity, "its answer holds no usable token"))
     }
 
@@ -147,7 +148,6 @@ struct ErrorBody<'a> {
     error: Cow<'a, str>,
     #[serde(default)]
     error_codes: Vec<u32>,
-    suberror: Option<String>,
     trace_id: Option<String>,
 }
 
@@ -156,7 +156,6 @@ fn refusal(response: &Response<Vec<u8>>) -> Option<CallError> {
     let refusal = Refusal {
         error: body.error.into_owned(),
         code: body.error_codes.first().copied(),
-        suberror: body.suberror,
         trace_id: body.trace_id,
         retry_after: throttle::retry_after(response.headers()),
     };

@@ -84,21 +84,8 @@ impl TokenError {
             Self::Refused { refusal, .. } if refusal.class() != Class::Transient => {
                 Duration::from_mins(1)
             }
-            Self::Unavailable {
-                retry_after: Some(wait),
-                ..
-            }
-            | Self::Refused {
-                refusal:
-                    Refusal {
-                        retry_after: Some(wait),
-                        ..
-                    },
-                ..
-            } => (*wait).clamp(Duration::from_secs(1), LONGEST_HOLD_OFF),
-            Self::Refused { .. } | Self::Unavailable { .. } => Duration::from_secs(5)
-                .saturating_mul(1 << failures.saturating_sub(1).min(5))
-                .min(Duration::from_mins(1)),
+            Self::Refused { refusal, .. } => transient(refusal.retry_after, failures),
+            Self::Unavailable { retry_after, .. } => transient(*retry_after, failures),
             // Nothing was sent to Entra ID; the pause is for the machine that reads the secret.
             Self::Credential { .. } => Duration::from_secs(5),
         }
@@ -124,6 +111,15 @@ impl TokenError {
         }
     }
 
+    /// What to name to Microsoft's support, if Entra ID answered.
+    #[must_use]
+    pub fn trace_id(&self) -> Option<&str> {
+        match self {
+            Self::Refused { refusal, .. } => refusal.trace_id.as_deref(),
+            Self::Unavailable { .. } | Self::Credential { .. } => None,
+        }
+    }
+
     /// What to do about it, in a user's words.
     #[must_use]
     pub fn next_step(&self) -> &'static str {
@@ -139,6 +135,26 @@ impl TokenError {
     }
 }
 
+/// What Entra ID asks for is obeyed. But a time that is over at once, or over and over, must not turn into a storm.
+fn transient(retry_after: Option<Duration>, failures: u32) -> Duration {
+    match retry_after.filter(|wait| !wait.is_zero()) {
+        Some(wait) => wait
+            .max(backoff(failures.saturating_sub(1)))
+            .min(LONGEST_HOLD_OFF),
+        None => backoff(failures),
+    }
+}
+
+/// Doubling from five seconds to a minute.
+fn backoff(failures: u32) -> Duration {
+    match failures {
+        0 => Duration::ZERO,
+        n => Duration::from_secs(5)
+            .saturating_mul(1 << (n - 1).min(5))
+            .min(Duration::from_mins(1)),
+    }
+}
+
 /// An error answer of the token endpoint (RFC 6749 §5.2).
 #[derive(Clone, Debug)]
 pub struct Refusal {
@@ -146,8 +162,6 @@ pub struct Refusal {
     pub error: String,
     /// The `AADSTS` number.
     pub code: Option<u32>,
-    /// Entra's finer class of `invalid_grant`.
-    pub suberror: Option<String>,
     /// What to name to Microsoft's support.
     pub trace_id: Option<String>,
     /// How long Entra ID asked to wait.
@@ -216,7 +230,6 @@ mod tests {
         let refusal = Refusal {
             error: error.to_owned(),
             code: Some(code),
-            suberror: None,
             trace_id: None,
             retry_after: None,
         };
@@ -233,7 +246,9 @@ mod tests {
             (unavailable(None), 2, 10),
             (unavailable(None), 9, 60),
             (unavailable(Some(7)), 1, 7),
-            (unavailable(Some(0)), 1, 1),
+            (unavailable(Some(0)), 1, 5),
+            (unavailable(Some(1)), 1, 1),
+            (unavailable(Some(1)), 3, 10),
             (unavailable(Some(999_999)), 1, 3_600),
             (refused("invalid_client", 7_000_215), 1, 60),
             (refused("invalid_grant", 50_196), 1, 300),

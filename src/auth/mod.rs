@@ -197,7 +197,7 @@ impl Shared {
                 let failure = Failure::new(error, current.failure.as_ref());
                 tracing::warn!(identity = %key.identity, tenant = %key.tenant, audience = %key.audience,
                     serves_on = current.live().is_some(), retry_in_s = failure.remaining().as_secs(),
-                    error = %Chain(&*failure.error), next = failure.error.next_step(), "no token");
+                    error = %Chain(&*failure.error), next = failure.error.next_step(), trace_id = failure.error.trace_id(), "no token");
                 Entry {
                     token: current.token.clone(),
                     failure: Some(failure),

@@ -38,6 +38,7 @@ impl AccessToken {
         let mut bytes = zeroize::Zeroizing::new(Vec::with_capacity("Bearer ".len() + text.len()));
         bytes.extend_from_slice(b"Bearer ");
         bytes.extend_from_slice(text.as_bytes());
+        let life = life.min(LONGEST_LIFE);
         let mut header = HeaderValue::from_bytes(&bytes).ok()?;
         header.set_sensitive(true);
         Some(Self {
@@ -139,16 +140,22 @@ impl fmt::Debug for AccessToken {
     }
 }
 
-/// When to renew: at `refresh_in`, else with five minutes or a quarter of the life left, whichever is less; a tenth of the
-/// remaining time earlier at random, so that many proxies started together don't renew together.
+/// When to renew: at `refresh_in`, else with five minutes or a quarter of the life left, whichever is less; a little earlier at
+/// random, so that many proxies started together don't renew together.
 fn renew_in(life: Duration, refresh_in: Option<Duration>) -> Duration {
-    let margin = match refresh_in {
-        Some(hint) if hint < life => life.saturating_sub(hint),
-        _ => Duration::from_mins(5).min(life / 4),
-    };
-    life.saturating_sub(margin.mul_f64(1.0 + 0.1 * fastrand::f64()))
+    // A hint that leaves no pause between two renewals would be a storm; it is taken for none.
+    let earliest = Duration::from_mins(1).min(life / 4);
+    match refresh_in.filter(|hint| (earliest..life).contains(hint)) {
+        Some(hint) => hint.mul_f64(1.0 - 0.1 * fastrand::f64()),
+        None => {
+            let margin = Duration::from_mins(5).min(life / 4);
+            life.saturating_sub(margin.mul_f64(1.0 + 0.1 * fastrand::f64()))
+        }
+    }
 }
 
+/// No token lives longer; a number beyond is a mistake, and too large to reckon with.
+const LONGEST_LIFE: Duration = Duration::from_hours(10 * 24);
 const UNUSED: u8 = 0;
 const USED: u8 = 1;
 const WANTED: u8 = 2;
@@ -166,6 +173,8 @@ mod tests {
             (86_400, None, 86_070, 86_100),
             (60, None, 43, 45),
             (3_600, Some(1_800), 1_620, 1_800),
+            (86_399, Some(3_600), 3_240, 3_600),
+            (3_600, Some(0), 3_270, 3_300),
             (3_600, Some(7_200), 3_270, 3_300),
         ] {
             for _ in 0..100 {

@@ -66,7 +66,7 @@ pub(super) fn read_all(
             .require("prefix", "prefix = \"/\"")
             .and_then(|p| read_prefix(&p));
         if let Some(prefix) = prefix
-            && let Some(line) = lines.insert(target::canonical(prefix), value.line())
+            && let Some(line) = lines.insert(target::canonical_prefix(prefix), value.line())
         {
             table.fault(format!(
                 "has the prefix of the route in line {line}: remove one"

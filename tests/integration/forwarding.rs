@@ -216,7 +216,6 @@ async fn header_fields_of_the_request_pass() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn status_and_fields_of_the_answer_pass() {
     let (_upstreams, proxy, raw) = RawUpstream::behind_proxy().await;
-    let mut wire = None;
     for (answer, status, fields) in [
         (
             "429 Slow Down\r\nRetry-After: 17\r\nContent-Length: 4\r\n\r\nslow",
@@ -257,14 +256,14 @@ async fn status_and_fields_of_the_answer_pass() {
     ] {
         let asking = proxy.get("/api/raw");
         let answering = async {
-            let upstream = match &mut wire {
-                Some(wire) => wire,
-                none => none.insert(raw.accept().await),
-            };
+            // A connection for each, as it is not said which of its own the proxy takes.
+            let mut upstream = raw.accept().await;
             upstream.head().await;
+            let (status, rest) = answer.split_once("\r\n").unwrap();
             upstream
                 .send(format!(
-                    "HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\nHTTP/1.1 {answer}"
+                    "HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n\
+                     HTTP/1.1 {status}\r\nConnection: close\r\n{rest}"
                 ))
                 .await;
         };

@@ -5,6 +5,7 @@
     reason = "a test that can't go on has failed"
 )]
 
+mod breaking;
 mod check;
 mod cli;
 mod codings;
@@ -27,6 +28,7 @@ mod sandbox_data;
 mod secrets;
 mod shutdown;
 mod smoke;
+mod streaming;
 mod support;
 mod tokens;
 mod tunnel;

@@ -158,6 +158,8 @@ async fn exercised(
         .http2_only(http2)
         .build_http();
     let url = serving.url();
+    let arguments = fs::read_to_string(format!("/proc/{}/cmdline", serving.pid())).unwrap();
+    assert!(arguments.contains("--config") && !arguments.contains(secret));
     let asks = Asks { client, url: &url };
     let mut answers = Vec::new();
     for fault in [
@@ -201,10 +203,7 @@ fn serve(upstreams: &Upstreams, secret: &str, flags: &[&str]) -> Serving {
         .env("RUST_LOG", "trace")
         .env("SANDBOX_CLIENT_SECRET", secret)
         .env("PROXY_CLIENT_KEY", SENT[0]);
-    let serving = Serving::spawn(command);
-    let arguments = fs::read_to_string(format!("/proc/{}/cmdline", serving.pid())).unwrap();
-    assert!(arguments.contains("--config") && !arguments.contains(secret));
-    serving
+    Serving::spawn(command)
 }
 
 struct Asks<'a> {

@@ -109,11 +109,14 @@ impl Wire {
     /// A chunked body up to its end, framing and trailers included.
     pub(crate) async fn chunked(&mut self) -> String {
         loop {
-            // Bodies of these tests have no empty line of their own.
-            let ends = [b"\r\n0\r\n".as_slice(), b"0\r\n"];
-            let last = ends.iter().find_map(|end| find(&self.buffer, end));
-            if last.is_some() && self.buffer.ends_with(b"\r\n\r\n") {
-                return text(std::mem::take(&mut self.buffer));
+            // No line of these bodies is a `0` alone.
+            let last = match find(&self.buffer, b"\r\n0\r\n") {
+                _ if self.buffer.starts_with(b"0\r\n") => Some(0),
+                found => found.map(|at| at + 2),
+            };
+            let end = last.and_then(|last| Some(last + find(&self.buffer[last..], b"\r\n\r\n")?));
+            if let Some(end) = end {
+                return text(self.take(end + 4).await);
             }
             assert!(self.fill().await > 0, "ended early: {:?}", self.buffered());
         }
@@ -133,6 +136,17 @@ impl Wire {
         // A reset is an end as well.
         let _ = ended.await.expect("no hang");
         text(std::mem::take(&mut self.buffer))
+    }
+
+    /// Reads to the end: `Ok` if it is an orderly one.
+    pub(crate) async fn end(&mut self) -> std::io::Result<usize> {
+        let ended = timeout(PATIENCE, self.stream.read_to_end(&mut self.buffer));
+        ended.await.expect("no hang")
+    }
+
+    /// How many bytes were read ahead.
+    pub(crate) fn ahead(&self) -> usize {
+        self.buffer.len()
     }
 
     fn buffered(&self) -> String {
