@@ -58,9 +58,12 @@ pub fn canonical(path: &str) -> Cow<'_, str> {
     if path.contains(['\\', ';']) || path.contains("//") {
         path = plain_segments(&path).into();
     }
-    if is_below(&path, "/api/v1.0") {
-        path.to_mut()
-            .replace_range("/api".len().."/api/v1.0".len(), "");
+    let mut end = "/api".len();
+    while path.starts_with("/api") && is_below(&path[end..], "/v1.0") {
+        end += "/v1.0".len();
+    }
+    if end > "/api".len() {
+        path.to_mut().replace_range("/api".len()..end, "");
     }
     path
 }
@@ -200,6 +203,7 @@ mod tests {
             ("/API/V1.0/machines", "/api/machines"),
             ("/api/v1.0", "/api"),
             ("/api/v1.0/", "/api/"),
+            ("/api/v1.0/v1.0/incidents", "/api/incidents"),
             ("/v1.0/security/x", "/v1.0/security/x"),
             ("/api%5cmachines", "/api/machines"),
             ("/api;v=1/machines;a/", "/api/machines/"),

@@ -23,7 +23,7 @@ pub(crate) fn method() -> impl Strategy<Value = Method> {
 /// Paths near the routes of the check, in disguise.
 pub(crate) fn target() -> impl Strategy<Value = String> {
     const PARTS: &str = "/ // api API Api machines Machines incidents advancedhunting run open security v1.0 V1.0 beta \
-        users runHuntingQuery isolate %2f %2F %252f %25252F %5c %5C %255c \\ . .. ... %2e %2E %252e %25252e ; ;x=1 ..; %3b ( ) \
+        users runHuntingQuery microsoft.graph.security.runHuntingQuery isolate %2f %2F %252f %25252F %5c %5C %255c \\ . .. ... %2e %2E %252e %25252e ; ;x=1 ..; %3b ( ) \
         %28 ' % %6d %4D %256d %+1 %00 %ff é %c3%a9 a ? ?a=/.. # @ : * http://localhost http://LOCALHOST:8080 https://evil.example";
     let words: Vec<&str> = PARTS.split_whitespace().collect();
     let free = prop::collection::vec(select(words.clone()), 0..8).prop_map(|words| words.concat());

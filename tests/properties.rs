@@ -20,7 +20,7 @@ use inputs::{
 };
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(10_000))]
+    #![proptest_config(ProptestConfig::with_cases(5_000))]
 
     #[test]
     fn a_target_never_leaves_the_route_of_its_path(method in method(), target in target()) {
@@ -44,7 +44,7 @@ proptest! {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(3_000))]
+    #![proptest_config(ProptestConfig::with_cases(1_500))]
 
     #[test]
     fn only_links_in_control_fields_change(value in json(), pretty: bool, sizes in sizes(), scope in select(SCOPES)) {

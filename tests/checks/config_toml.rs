@@ -1,6 +1,9 @@
 //! Configuration files.
 
-use defender_proxy::config::{Config, Methods, Source};
+use defender_proxy::{
+    config::{Config, Methods, Source},
+    target,
+};
 
 /// No text panics; a fault says what it is and where, on one line; and what is accepted is safe to run.
 pub(crate) fn config_toml(text: &str) {
@@ -32,7 +35,9 @@ fn accepted(config: &Config) {
     for (at, route) in config.routes.iter().enumerate() {
         assert!(route.prefix.starts_with('/'));
         let others = &config.routes[at + 1..];
-        assert!(others.iter().all(|other| other.prefix != route.prefix));
+        assert!(others.iter().all(|other| {
+            target::canonical_prefix(&other.prefix) != target::canonical_prefix(&route.prefix)
+        }));
         if let Methods::Only(methods) = &route.methods {
             assert!(!methods.is_empty());
         }

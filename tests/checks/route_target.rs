@@ -81,7 +81,7 @@ impl Table {
                 "{shown}"
             );
             let reads = ["GET", "HEAD", "OPTIONS"].contains(&method.as_str())
-                || (method == Method::POST && HUNTING.contains(&&*read));
+                || (method == Method::POST && HUNTING.contains(&read.trim_end_matches('/')));
             assert!(reads || !read_only, "{shown}");
         }
     }
@@ -122,7 +122,7 @@ fn read_by_server(path: &[u8], depth: usize) -> Option<String> {
             segment => segments.push(segment),
         }
     }
-    if let ["api", "v1.0", ..] = segments[..] {
+    while let ["api", "v1.0", ..] = segments[..] {
         segments.remove(1);
     }
     let mut read = String::new();
@@ -185,11 +185,13 @@ fn audience(host: &str) -> String {
 }
 
 const FAMILY: &str = "the host of the family";
-const HUNTING: [&str; 4] = [
+const HUNTING: [&str; 6] = [
     "/api/advancedhunting/run",
     "/api/advancedqueries/run",
     "/v1.0/security/runhuntingquery",
     "/beta/security/runhuntingquery",
+    "/v1.0/security/microsoft.graph.security.runhuntingquery",
+    "/beta/security/microsoft.graph.security.runhuntingquery",
 ];
 
 static TABLES: LazyLock<[Table; 2]> = LazyLock::new(|| {
@@ -201,7 +203,7 @@ static TABLES: LazyLock<[Table; 2]> = LazyLock::new(|| {
                 ("/v1.0/security", "guarded.contoso.example", true),
             ]),
             known: &[
-                ("/api/machines/open/", "open.contoso.example", false),
+                ("/api/machines/open", "open.contoso.example", false),
                 ("/v1.0/security", "guarded.contoso.example", true),
                 ("/api/machines", "closed.contoso.example", true),
                 ("/", FAMILY, false),
@@ -214,7 +216,7 @@ static TABLES: LazyLock<[Table; 2]> = LazyLock::new(|| {
                 ("/api/incidents/", "incidents.contoso.example", true),
             ]),
             known: &[
-                ("/api/incidents/", "incidents.contoso.example", true),
+                ("/api/incidents", "incidents.contoso.example", true),
                 ("/api", "api.contoso.example", false),
                 ("/", "all.contoso.example", true),
             ],
