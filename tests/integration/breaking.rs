@@ -81,7 +81,8 @@ async fn an_upload_cut_short_is_cut_short_upstream() {
             .await;
         let mut upstream = raw.accept().await;
         upstream.head().await;
-        assert_eq!(upstream.take(sent.len()).await, sent.as_bytes());
+        let taken = upstream.take(sent.len()).await;
+        assert!(taken.eq_ignore_ascii_case(sent.as_bytes()), "{taken:?}");
         let start = Instant::now();
         drop(client);
         // Neither the last chunk nor anything else follows.
