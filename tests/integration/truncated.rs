@@ -162,10 +162,12 @@ async fn an_upstream_of_http2_that_breaks_off_breaks_the_answer() {
                     .get(format!("{}{path}", proxy.url).parse().unwrap())
                     .await
                     .unwrap();
-                assert_eq!(answer.status(), 200);
+                // When the machine is busy, the break may overtake the head on the stand-in's side.
+                let status = answer.status();
+                let body = answer.into_body().collect().await;
                 assert!(
-                    answer.into_body().collect().await.is_err(),
-                    "{path} {fault}"
+                    status == 502 || (status == 200 && body.is_err()),
+                    "{path} {fault}: {status}"
                 );
             }
             let mut old = Wire::connect(&proxy).await;
@@ -222,7 +224,9 @@ async fn curl_sees_that_an_answer_was_cut_short() {
     upstreams
         .faults(json!({"api": [{"reset": "mid-body"}]}))
         .await;
-    assert_eq!(curl(&proxy, &[], "/api/incidents").await, Some(18));
+    // 22 is curl's word for the 502 of a break that came before the head.
+    let code = curl(&proxy, &["-f"], "/api/incidents").await;
+    assert!([Some(18), Some(22)].contains(&code), "{code:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
