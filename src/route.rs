@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use http::{
     HeaderMap, HeaderValue, Method, Request, Uri, Version,
-    header::{AUTHORIZATION, TRANSFER_ENCODING},
+    header::{AUTHORIZATION, CONTENT_LENGTH, TRANSFER_ENCODING},
     uri::{Authority, PathAndQuery, Scheme},
 };
 use http_body::Body as _;
@@ -254,7 +254,8 @@ impl Outbound<'_> {
     /// The version is always HTTP/1.1: the pool upgrades by ALPN, and would refuse HTTP/2 on an HTTP/1.1 connection.
     #[must_use]
     pub fn authorize(&self, token: &AccessToken, body: Outgoing) -> Authorized {
-        let body_is_open = !body.is_end_stream() && body.size_hint().exact().is_none();
+        let body_is_empty = body.is_end_stream();
+        let body_is_open = !body_is_empty && body.size_hint().exact().is_none();
         let mut request = Request::new(body);
         *request.method_mut() = self.method.clone();
         *request.uri_mut() = self.uri.clone();
@@ -265,6 +266,9 @@ impl Outbound<'_> {
         if body_is_open {
             // Without it the body of a GET would be left out; HTTP/2 leaves out the field instead.
             headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+        } else if body_is_empty && TAKES_BODY.contains(&self.method) {
+            // Servers answer 411 to a POST that doesn't say that it has no body (RFC 9110 §8.6).
+            headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
         }
         Authorized(request)
     }
@@ -291,6 +295,7 @@ fn is_hunting(canonical: &str) -> bool {
 }
 
 const FAMILIES: [Family; 3] = [Family::Xdr, Family::Endpoint, Family::Graph];
+const TAKES_BODY: [Method; 3] = [Method::POST, Method::PUT, Method::PATCH];
 const SAFE: [Method; 3] = [Method::GET, Method::HEAD, Method::OPTIONS];
 /// The queries that are sent as POST but change nothing, in canonical form.
 const HUNTING: [&str; 6] = [

@@ -228,3 +228,29 @@ async fn a_get_with_a_body_in_chunks_loses_nothing() {
         );
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_post_without_a_body_says_so() {
+    let (_upstreams, proxy, raw) = RawUpstream::behind_proxy().await;
+    for (method, length) in [
+        ("POST", Some("0")),
+        ("PATCH", Some("0")),
+        ("GET", None),
+        ("DELETE", None),
+    ] {
+        let mut client = Wire::connect(&proxy).await;
+        client
+            .send(format!(
+                "{method} /api/raw HTTP/1.1\r\nHost: localhost\r\n\r\n"
+            ))
+            .await;
+        let mut upstream = raw.accept().await;
+        let head = upstream.head().await;
+        assert_eq!(field(&head, "content-length"), length, "{head}");
+        assert_eq!(field(&head, "transfer-encoding"), None, "{head}");
+        upstream
+            .send("HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n")
+            .await;
+        assert!(client.head().await.starts_with("HTTP/1.1 204"));
+    }
+}
