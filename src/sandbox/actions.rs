@@ -3,6 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::effects::{ApiFault, Effect, Modifiers};
+use super::path::ApiPath;
 use super::script::{KINDS, ScriptError, number, text};
 use super::state::Listener;
 
@@ -68,9 +69,7 @@ impl Action {
     pub(crate) fn matches(&self, listener: Listener, path: &str) -> bool {
         let by_kind = match &self.effect {
             Effect::Api(ApiFault::ClaimsChallenge) => listener == Listener::Graph,
-            Effect::Api(ApiFault::Hunting(_)) => {
-                HUNTING_PATHS.iter().any(|end| path.ends_with(end))
-            }
+            Effect::Api(ApiFault::Hunting(_)) => ApiPath::of(path).is_hunting(),
             Effect::Api(ApiFault::Unauthorized | ApiFault::Licence)
             | Effect::Wait(_)
             | Effect::Damage(_)
@@ -138,12 +137,6 @@ fn only_kind(map: Map<String, Value>) -> Result<(String, Value), ScriptError> {
         (Some(_), Some(_)) => Err(ScriptError::Kinds(names)),
     }
 }
-
-const HUNTING_PATHS: &[&str] = &[
-    "/advancedhunting/run",
-    "/advancedqueries/run",
-    "/runhuntingquery",
-];
 
 #[cfg(test)]
 mod tests {
@@ -234,6 +227,10 @@ mod tests {
     fn some_kinds_are_for_some_requests() {
         let hunting = parse(r#"{"hunting": "cpu_quota"}"#, Queue::Api).unwrap();
         assert!(hunting.matches(Listener::Graph, "/v1.0/security/runhuntingquery"));
+        assert!(hunting.matches(
+            Listener::Graph,
+            "/v1.0/security/microsoft.graph.security.runhuntingquery"
+        ));
         assert!(!hunting.matches(Listener::Defender, "/api/incidents"));
         let challenge = parse(r#"{"claims_challenge": true}"#, Queue::Api).unwrap();
         assert!(!challenge.matches(Listener::Defender, "/api/incidents"));

@@ -9,13 +9,15 @@ use http::request::Parts;
 use http::{HeaderName, HeaderValue, Request, Response, StatusCode};
 use hyper::body::Incoming;
 
+use crate::cloud::Family;
+
 use super::actions::Queue;
 use super::answers::{empty, html, plain_text, usual_code, usual_message};
 use super::api::{Answer, Call};
 use super::blobs;
 use super::counters::InFlight;
 use super::effects::{ApiFault, Effect, HuntingFault, Plain, StatusFault, Wait};
-use super::family::Family;
+use super::family;
 use super::gate::{self, BearerFault};
 use super::outgoing::Outgoing;
 use super::requests::Recorded;
@@ -31,10 +33,10 @@ pub(crate) async fn answer(
 ) -> Result<Response<Outgoing>, Abort> {
     let settings = state.settings();
     let recorded = state.requests.record(listener, &request);
-    let family = Family::of(listener, request.uri().path());
+    let family = family::of(listener, request.uri().path());
     state
         .counters
-        .api_call(family.map_or("other", Family::name));
+        .api_call(family.map_or("other", family::name));
     let delivery = Delivery::new(&request, InFlight::counted(&state.counters))
         .compressed(settings.gzip, request.headers());
     let effect = state
@@ -149,7 +151,7 @@ impl Exchange<'_> {
             path: uri.path(),
             query: uri.query(),
             body,
-            link_origin: family.link_origin(self.settings.links).unwrap_or(own),
+            link_origin: family::link_origin(family, self.settings.links).unwrap_or(own),
             tracking: &|| self.request_id.clone(),
         })
     }

@@ -4,9 +4,11 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde_json::{Map, Value};
 
+use crate::cloud::Family;
+
 use super::aadsts;
 use super::entra_errors::EntraError;
-use super::family::Family;
+use super::family;
 use super::roles;
 use super::state::State;
 use super::token_form::{Endpoint, Form, Version, missing};
@@ -136,7 +138,7 @@ fn resource(
             })?
         }
     };
-    let family = Family::of_resource(resource).ok_or_else(|| {
+    let family = family::of_resource(resource).ok_or_else(|| {
         let text = format!(
             "The resource principal named {resource} was not found in the tenant named {tenant}. This can happen if \
              the application has not been installed by the administrator of the tenant."

@@ -22,6 +22,7 @@ mod holds;
 mod issue;
 mod metadata;
 mod outgoing;
+mod path;
 mod rates;
 mod requests;
 mod roles;
