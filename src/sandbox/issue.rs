@@ -50,17 +50,13 @@ impl Issued {
 
 pub(crate) fn issue(state: &State, endpoint: &Endpoint, form: &Form) -> Result<Issued, EntraError> {
     let options = &state.options;
-    let known = |tenant: &&String| tenant.eq_ignore_ascii_case(&endpoint.tenant);
-    let tenant = std::iter::once(&options.tenant)
-        .chain(&options.customers)
-        .find(known)
-        .ok_or_else(|| {
-            let text = format!(
-                "Tenant '{}' not found. Check that you have the right tenant id and cloud.",
-                endpoint.tenant
-            );
-            EntraError::saying(&aadsts::UNKNOWN_TENANT, text)
-        })?;
+    let tenant = options.tenant_named(&endpoint.tenant).ok_or_else(|| {
+        let text = format!(
+            "Tenant '{}' not found. Check that you have the right tenant id and cloud.",
+            endpoint.tenant
+        );
+        EntraError::saying(&aadsts::UNKNOWN_TENANT, text)
+    })?;
     if form.require("grant_type")? != "client_credentials" {
         return Err(EntraError::usual(&aadsts::BAD_GRANT_TYPE));
     }
@@ -71,7 +67,7 @@ pub(crate) fn issue(state: &State, endpoint: &Endpoint, form: &Form) -> Result<I
     let token = state.tokens.issue(Order {
         family,
         audience: resource.clone(),
-        tenant: tenant.clone(),
+        tenant: tenant.to_owned(),
         client_id: options.client_id.clone(),
         roles: settings.roles.clone().unwrap_or_else(|| roles::all(family)),
         lifetime,

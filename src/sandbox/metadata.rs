@@ -29,16 +29,14 @@ pub(crate) fn answer(state: &State, uri: &Uri, caller: &Caller) -> Answer {
 }
 
 fn openid(state: &State, tenant: &str, version: &str, caller: &Caller) -> Answer {
-    let options = &state.options;
     let alias = ["common", "organizations", "consumers"].contains(&tenant);
-    let known = std::iter::once(&options.tenant)
-        .chain(&options.customers)
-        .any(|known| known.eq_ignore_ascii_case(tenant));
-    if !alias && !known {
-        return caller.refuse(&EntraError::usual(&INVALID_TENANT), &state.settings());
-    }
+    // Entra puts the id in the place of a domain.
+    let (tenant, issuer_tenant) = match state.options.tenant_named(tenant) {
+        _ if alias => (tenant, "{tenantid}"),
+        Some(id) => (id, id),
+        None => return caller.refuse(&EntraError::usual(&INVALID_TENANT), &state.settings()),
+    };
     let origin = &state.origins.entra;
-    let issuer_tenant = if alias { "{tenantid}" } else { tenant };
     let issuer = match version {
         "" => format!("https://sts.windows.net/{issuer_tenant}/"),
         _ => format!("{origin}/{issuer_tenant}/v2.0"),
