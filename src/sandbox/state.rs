@@ -13,6 +13,7 @@ use super::faults::Faults;
 use super::holds::Holds;
 use super::rates::RateLimiter;
 use super::requests::RequestLog;
+use super::script::{Script, ScriptError};
 use super::settings::Settings;
 use super::tokens::Tokens;
 
@@ -54,21 +55,38 @@ impl State {
         Arc::clone(&lock(&self.settings))
     }
 
-    pub(crate) fn replace_settings(&self, settings: Settings) {
-        self.api.page_size(settings.page_size);
-        *lock(&self.settings) = Arc::new(settings);
+    /// Applies a script that is made from the settings as they are: all of it or nothing, and one script at a time, so that
+    /// none undoes another's change.
+    ///
+    /// # Errors
+    /// As `make` fails, or when too many actions would wait.
+    pub(crate) fn apply(
+        &self,
+        make: impl FnOnce(&Settings) -> Result<Script, ScriptError>,
+    ) -> Result<(), ScriptError> {
+        let mut settings = lock(&self.settings);
+        let script = make(&settings)?;
+        self.faults.append(script.token, script.api)?;
+        self.api.page_size(script.settings.page_size);
+        *settings = Arc::new(script.settings);
+        if script.revoke_tokens {
+            self.tokens.revoke_all();
+        }
+        Ok(())
     }
 
     /// Back to the state of the start. Tokens stay valid and open connections stay open, so a
     /// client under test needs no restart; held requests go on.
     pub(crate) fn reset(&self) {
+        // Held throughout, so that a script comes wholly before or wholly after.
+        let mut settings = lock(&self.settings);
         self.faults.clear();
         self.holds.release_all();
         self.rates.clear();
         self.requests.clear();
         self.counters.clear();
         self.api.reset();
-        self.replace_settings(Settings::initial(&self.options));
+        *settings = Arc::new(Settings::initial(&self.options));
     }
 }
 
