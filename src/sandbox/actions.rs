@@ -36,7 +36,7 @@ impl Action {
         let (effect, usual) = Effect::parse(&kind, &value, &mut modifiers)?;
         modifiers.refuse_left(&kind)?;
         match (&effect, queue) {
-            (Effect::Entra(_), Queue::Api) | (Effect::Api(_), Queue::Token) => {
+            (Effect::Entra(_), Queue::Api) | (Effect::Api(_) | Effect::Partial, Queue::Token) => {
                 return Err(ScriptError::Queue {
                     kind,
                     queue: queue.name(),
@@ -47,7 +47,11 @@ impl Action {
                 Queue::Token,
             )
             | (
-                Effect::Api(_) | Effect::Wait(_) | Effect::Damage(_) | Effect::Plain(_),
+                Effect::Api(_)
+                | Effect::Partial
+                | Effect::Wait(_)
+                | Effect::Damage(_)
+                | Effect::Plain(_),
                 Queue::Api,
             ) => {}
         }
@@ -68,7 +72,7 @@ impl Action {
     /// Whether a request is one this action is for; `path` in lower case.
     pub(crate) fn matches(&self, listener: Listener, path: &str) -> bool {
         let by_kind = match &self.effect {
-            Effect::Api(ApiFault::ClaimsChallenge) => listener == Listener::Graph,
+            Effect::Partial | Effect::Api(ApiFault::ClaimsChallenge) => listener == Listener::Graph,
             Effect::Api(ApiFault::Hunting(_)) => ApiPath::of(path).is_hunting(),
             Effect::Api(ApiFault::Unauthorized | ApiFault::Licence)
             | Effect::Wait(_)
@@ -168,11 +172,14 @@ mod tests {
             r#"{"claims_challenge": true}"#,
             r#"{"licence_401": true}"#,
             r#"{"hunting": "oversize"}"#,
+            r#"{"partial": true}"#,
         ] {
             assert!(parse(text, Queue::Api).is_ok(), "{text}");
         }
         assert!(parse(r#"{"aadsts": 7000215}"#, Queue::Token).is_ok());
         assert!(parse(r#"{"truncated_json": true}"#, Queue::Token).is_ok());
+        let changed = r#"{"aadsts": 50076, "error": "interaction_required", "suberror": "additional_action"}"#;
+        assert!(parse(changed, Queue::Token).is_ok());
     }
 
     #[test]
@@ -196,6 +203,21 @@ mod tests {
                 r#"{"aadsts": 65001}"#,
                 Queue::Api,
                 "`aadsts` cannot be used in `api`",
+            ),
+            (
+                r#"{"aadsts": 50076, "suberror": "basic"}"#,
+                Queue::Token,
+                "`suberror` cannot be \"basic\"",
+            ),
+            (
+                r#"{"status": 400, "error": "invalid_grant"}"#,
+                Queue::Token,
+                "`error` has no meaning with `status`",
+            ),
+            (
+                r#"{"partial": true}"#,
+                Queue::Token,
+                "`partial` cannot be used in `token`",
             ),
             (
                 r#"{"licence_401": true}"#,
@@ -234,6 +256,9 @@ mod tests {
         assert!(!hunting.matches(Listener::Defender, "/api/incidents"));
         let challenge = parse(r#"{"claims_challenge": true}"#, Queue::Api).unwrap();
         assert!(!challenge.matches(Listener::Defender, "/api/incidents"));
+        let partial = parse(r#"{"partial": true}"#, Queue::Api).unwrap();
+        assert!(partial.matches(Listener::Graph, "/v1.0/security/alerts_v2"));
+        assert!(!partial.matches(Listener::Defender, "/api/alerts"));
         let prefixed = parse(r#"{"empty": 404, "path": "/API/In"}"#, Queue::Api).unwrap();
         assert!(prefixed.matches(Listener::Defender, "/api/incidents"));
         assert!(!prefixed.matches(Listener::Defender, "/api/alerts"));

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
-use http::header::RETRY_AFTER;
+use http::header::{RETRY_AFTER, WARNING};
 use http::request::Parts;
 use http::{HeaderName, HeaderValue, Request, Response, StatusCode};
 use hyper::body::Incoming;
@@ -50,12 +50,19 @@ pub(crate) async fn answer(
         parts,
         request_id: guid(),
     };
-    // The body is read before any answer, so that a refusal never races with a client that is still
-    // sending.
+    // A body that is kept is read before the answer, so that a refusal of it doesn't race with a client that is still sending.
+    // Streams and bodies over the limit can't be: there a refusal may come first.
     let inbound = exchange.receive(body, &recorded).await?;
     let damage = match &effect {
         Some(Effect::Damage(damage)) => Some(*damage),
-        Some(Effect::Wait(_) | Effect::Plain(_) | Effect::Api(_) | Effect::Entra(_)) | None => None,
+        Some(
+            Effect::Wait(_)
+            | Effect::Plain(_)
+            | Effect::Partial
+            | Effect::Api(_)
+            | Effect::Entra(_),
+        )
+        | None => None,
     };
     let mut answer = match effect {
         Some(Effect::Plain(plain)) => exchange.plain(plain),
@@ -64,6 +71,7 @@ pub(crate) async fn answer(
             wait(state, pause).await;
             exchange.usual(family, inbound, &recorded).await?
         }
+        Some(Effect::Partial) => partial(exchange.usual(family, inbound, &recorded).await?),
         Some(Effect::Damage(_) | Effect::Entra(_)) | None => {
             exchange.usual(family, inbound, &recorded).await?
         }
@@ -79,6 +87,18 @@ pub(crate) async fn wait(state: &State, pause: Wait) {
         Wait::Delay(delay) => tokio::time::sleep(delay).await,
         Wait::Hold(name) => state.holds.wait(&name).await,
     }
+}
+
+/// Marks an answer as one that lacks the data of a provider that timed out, as Graph does: the body is whole JSON and has
+/// nothing to do with ranges. An error stays as it is.
+fn partial(mut answer: Answer) -> Answer {
+    if answer.status == StatusCode::OK {
+        answer.status = StatusCode::PARTIAL_CONTENT;
+        answer
+            .headers
+            .push((WARNING, HeaderValue::from_static(PROVIDER_WARNING)));
+    }
+    answer
 }
 
 /// One call and what is known of it.
@@ -263,5 +283,8 @@ enum Inbound {
 }
 
 const MAX_BODY: usize = 1024 * 1024;
+
+/// Vendor, provider, its status, milliseconds.
+const PROVIDER_WARNING: &str = r#"199 - "Microsoft/Microsoft Defender ATP/504/10000""#;
 
 const DIAGNOSTIC: &str = r#"{"ServerInfo":{"DataCenter":"Sandbox","Slice":"E","Ring":"5","ScaleUnit":"001","RoleInstance":"SANDBOX01"}}"#;

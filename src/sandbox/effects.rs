@@ -5,9 +5,9 @@ use std::time::{Duration, SystemTime};
 use http::{HeaderValue, StatusCode};
 use serde_json::{Map, Value};
 
-use super::aadsts::{self, Row};
+use super::aadsts::{self, ERRORS, Row, SUBERRORS};
 use super::actions::Times;
-use super::script::{ScriptError, choice, number, text};
+use super::script::{ScriptError, choice, number, text, word};
 
 /// What happens to the request.
 #[derive(Debug, Clone, PartialEq)]
@@ -18,8 +18,10 @@ pub(crate) enum Effect {
     Damage(Damage),
     /// Another answer, the same from every server.
     Plain(Plain),
+    /// The usual answer of Graph, said to lack what one provider should have added.
+    Partial,
     /// An Entra error.
-    Entra(&'static Row),
+    Entra(Row),
     /// An API error.
     Api(ApiFault),
 }
@@ -32,7 +34,7 @@ impl Effect {
         modifiers: &mut Modifiers,
     ) -> Result<(Self, Times), ScriptError> {
         let effect = match kind {
-            "aadsts" => aadsts(kind, value)?,
+            "aadsts" => aadsts(kind, value, modifiers)?,
             "status" => Self::Plain(Plain::Status(modifiers.answer(status(kind, value)?, None))),
             "code" => {
                 let code = text(kind, value)?;
@@ -62,6 +64,7 @@ impl Effect {
                     Times::Always,
                 ));
             }
+            "partial" => only_true(kind, value, Self::Partial)?,
             "hunting" => {
                 let takes = "cpu_quota, timeout_400, timeout_504 or oversize";
                 Self::Api(ApiFault::Hunting(choice(kind, value, takes, HUNTING)?))
@@ -178,11 +181,13 @@ pub(crate) enum HuntingFault {
     Oversize,
 }
 
-/// Keys that go with `status` and `code` alone.
+/// Keys that go with one kind: `error` and `suberror` with `aadsts`, the others with `status` and `code`.
 pub(crate) struct Modifiers {
     retry_after: Option<RetryAfter>,
     code: Option<String>,
     body: Option<String>,
+    error: Option<&'static str>,
+    suberror: Option<&'static str>,
 }
 
 impl Modifiers {
@@ -203,6 +208,14 @@ impl Modifiers {
                 .remove("body")
                 .map(|value| text("body", &value))
                 .transpose()?,
+            error: map
+                .remove("error")
+                .map(|value| word("error", &value, "an error of Entra", ERRORS))
+                .transpose()?,
+            suberror: map
+                .remove("suberror")
+                .map(|value| word("suberror", &value, "a suberror of Entra", SUBERRORS))
+                .transpose()?,
         })
     }
 
@@ -215,11 +228,22 @@ impl Modifiers {
         }
     }
 
+    /// The row with its words replaced by those given.
+    fn entra(&mut self, row: &Row) -> Row {
+        Row {
+            error: self.error.take().unwrap_or(row.error),
+            suberror: self.suberror.take().or(row.suberror),
+            ..*row
+        }
+    }
+
     pub(crate) fn refuse_left(self, kind: &str) -> Result<(), ScriptError> {
         let left = [
             ("retry_after", self.retry_after.is_some()),
             ("code", self.code.is_some()),
             ("body", self.body.is_some()),
+            ("error", self.error.is_some()),
+            ("suberror", self.suberror.is_some()),
         ];
         match left.into_iter().find(|(_, present)| *present) {
             Some((key, _)) => Err(ScriptError::Modifier {
@@ -231,7 +255,7 @@ impl Modifiers {
     }
 }
 
-fn aadsts(kind: &str, value: &Value) -> Result<Effect, ScriptError> {
+fn aadsts(kind: &str, value: &Value, modifiers: &mut Modifiers) -> Result<Effect, ScriptError> {
     let code = number(kind, value)?;
     if code == TENANT_THROTTLED {
         return Ok(Effect::Plain(Plain::Status(StatusFault {
@@ -242,7 +266,7 @@ fn aadsts(kind: &str, value: &Value) -> Result<Effect, ScriptError> {
         })));
     }
     aadsts::row(code)
-        .map(Effect::Entra)
+        .map(|row| Effect::Entra(modifiers.entra(row)))
         .ok_or_else(|| ScriptError::value(kind, value, "a number of the table of Entra errors"))
 }
 

@@ -65,7 +65,7 @@ async fn token_request(
     match state.faults.take(Queue::Token, Listener::Entra, "") {
         Some(Effect::Plain(plain)) => (scripted(plain), None),
         Some(Effect::Entra(row)) => (
-            caller.refuse(&EntraError::usual(row), &state.settings()),
+            caller.refuse(&EntraError::usual(&row), &state.settings()),
             None,
         ),
         Some(Effect::Wait(pause)) => {
@@ -73,7 +73,9 @@ async fn token_request(
             (caller.token(state, endpoint, form), None)
         }
         Some(Effect::Damage(damage)) => (caller.token(state, endpoint, form), Some(damage)),
-        Some(Effect::Api(_)) | None => (caller.token(state, endpoint, form), None),
+        Some(Effect::Api(_) | Effect::Partial) | None => {
+            (caller.token(state, endpoint, form), None)
+        }
     }
 }
 
