@@ -12,7 +12,7 @@ use hyper::body::Incoming;
 use crate::cloud::Family;
 
 use super::actions::Queue;
-use super::answers::{empty, html, plain_text, usual_code, usual_message};
+use super::answers::{html, plain_text, usual_code, usual_message};
 use super::api::{Answer, Call};
 use super::blobs;
 use super::counters::InFlight;
@@ -50,8 +50,8 @@ pub(crate) async fn answer(
         parts,
         request_id: guid(),
     };
-    // A body that is kept is read before the answer, so that a refusal of it doesn't race with a client that is still sending.
-    // Streams and bodies over the limit can't be: there a refusal may come first.
+    // A body that is kept is read before any answer, so that a refusal never races with a client that is still sending.
+    // An upload that is only counted is read afterwards, or not at all.
     let inbound = exchange.receive(body, &recorded).await?;
     let damage = match &effect {
         Some(Effect::Damage(damage)) => Some(*damage),
@@ -179,7 +179,7 @@ impl Exchange<'_> {
     fn plain(&self, plain: Plain) -> Answer {
         match plain {
             Plain::Html(status) => html(status),
-            Plain::Empty(status) => empty(status),
+            Plain::Empty(status) => Answer::without_body(status),
             Plain::Status(StatusFault {
                 status,
                 retry_after,

@@ -7,7 +7,7 @@ use hyper::body::Incoming;
 
 use super::aadsts;
 use super::actions::Queue;
-use super::answers::{empty, html, json, plain_text};
+use super::answers::{html, json, plain_text};
 use super::api::Answer;
 use super::calls::wait;
 use super::counters::InFlight;
@@ -187,7 +187,7 @@ impl Caller {
 fn scripted(plain: Plain) -> Answer {
     match plain {
         Plain::Html(status) => html(status),
-        Plain::Empty(status) => empty(status),
+        Plain::Empty(status) => Answer::without_body(status),
         Plain::Status(StatusFault {
             status,
             retry_after,

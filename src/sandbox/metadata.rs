@@ -5,7 +5,7 @@ use http::{StatusCode, Uri};
 use serde_json::{Value, json};
 
 use super::aadsts::Row;
-use super::answers::{empty, json as json_answer};
+use super::answers::json as json_answer;
 use super::api::Answer;
 use super::entra::Caller;
 use super::entra_errors::EntraError;
@@ -24,7 +24,7 @@ pub(crate) fn answer(state: &State, uri: &Uri, caller: &Caller) -> Answer {
             json_answer(StatusCode::OK, &json!({"keys": []}))
         }
         ["common", "discovery", "instance"] => json_answer(StatusCode::OK, &instance(state)),
-        _ => empty(StatusCode::NOT_FOUND),
+        _ => Answer::without_body(StatusCode::NOT_FOUND),
     }
 }
 

@@ -9,6 +9,7 @@ mod answers;
 mod api;
 mod blobs;
 mod calls;
+mod changes;
 mod control;
 mod counters;
 mod effects;

@@ -3,11 +3,11 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use http::StatusCode;
-use tokio::sync::watch;
 use uuid::Uuid;
 
 use super::Options;
 use super::api::{self, Answer, Api};
+use super::changes::Changes;
 use super::counters::Counters;
 use super::faults::Faults;
 use super::holds::Holds;
@@ -131,24 +131,6 @@ impl Listener {
     }
 }
 
-/// Wakes those who wait for a counter to reach a value.
-#[derive(Clone)]
-pub(crate) struct Changes(watch::Sender<()>);
-
-impl Changes {
-    fn new() -> Self {
-        Self(watch::Sender::new(()))
-    }
-
-    pub(crate) fn notify(&self) {
-        self.0.send_replace(());
-    }
-
-    pub(crate) fn subscribe(&self) -> watch::Receiver<()> {
-        self.0.subscribe()
-    }
-}
-
 /// Locks whatever a panicked test left behind: every critical section here leaves its data whole.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
@@ -156,4 +138,32 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 pub(crate) fn guid() -> String {
     Uuid::new_v4().to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn scripts_are_made_one_at_a_time() {
+        let origins = Origins {
+            entra: String::new(),
+            defender: String::new(),
+            graph: String::new(),
+        };
+        let state = State::new(Options::default(), origins);
+        let applied = state.apply(|settings| {
+            assert!(
+                state.settings.try_lock().is_err(),
+                "another could be made meanwhile"
+            );
+            Script::parse(br#"{"settings": {"page_size": 7}}"#, settings)
+        });
+        assert_eq!(applied, Ok(()));
+        assert_eq!(state.settings().page_size, Some(7));
+        let refused =
+            state.apply(|settings| Script::parse(br#"{"settings": {"page_size": 0}}"#, settings));
+        assert!(refused.is_err());
+        assert_eq!(state.settings().page_size, Some(7));
+    }
 }

@@ -2,9 +2,8 @@
 
 use http::header::AUTHORIZATION;
 use http::{Request, StatusCode, Version};
-use serde_json::{Value, json};
+use serde_json::json;
 
-use super::super::script::Script;
 use super::{Bench, ENDPOINT, XDR};
 
 #[tokio::test]
@@ -148,29 +147,4 @@ async fn control_requests_that_are_wrong_say_so_and_change_nothing() {
         ),
         (&json!("entra"), Some(6))
     );
-}
-
-#[tokio::test]
-async fn scripts_at_the_same_time_lose_nothing() {
-    let bench = Bench::start().await;
-    let state = &bench.sandbox.state;
-    let set = |key: &str, value: Value| {
-        let body = json!({"settings": {key: value}}).to_string();
-        state
-            .apply(|settings| Script::parse(body.as_bytes(), settings))
-            .unwrap();
-    };
-    std::thread::scope(|scope| {
-        scope.spawn(|| {
-            for turn in 0..2000 {
-                let gzip = turn % 2 == 0;
-                set("gzip", json!(gzip));
-                assert_eq!(state.settings().gzip, gzip, "turn {turn}");
-            }
-        });
-        for size in 1..2000 {
-            set("page_size", json!(size));
-            assert_eq!(state.settings().page_size, Some(size));
-        }
-    });
 }
