@@ -2,7 +2,8 @@
 
 use serde_json::{Map, Value};
 
-use super::effects::{ApiFault, Effect, Modifiers};
+use super::effects::{ApiFault, Effect};
+use super::modifiers::Modifiers;
 use super::path::ApiPath;
 use super::script::{KINDS, ScriptError, number, text};
 use super::state::Listener;

@@ -22,6 +22,7 @@ mod gzip;
 mod holds;
 mod issue;
 mod metadata;
+mod modifiers;
 mod outgoing;
 mod path;
 mod rates;
