@@ -9,6 +9,7 @@ mod answers;
 mod api;
 mod blobs;
 mod calls;
+mod changes;
 mod control;
 mod counters;
 mod effects;
@@ -21,7 +22,9 @@ mod gzip;
 mod holds;
 mod issue;
 mod metadata;
+mod modifiers;
 mod outgoing;
+mod path;
 mod rates;
 mod requests;
 mod roles;
@@ -174,6 +177,8 @@ impl std::fmt::Debug for Sandbox {
 pub struct Options {
     /// Tenant of the registered application.
     pub tenant: String,
+    /// A domain of that tenant, by which token requests may name it too.
+    pub domain: String,
     /// Other tenants that consented to the application, as customers of a partner do.
     pub customers: Vec<String>,
     /// Client id of the one registered application.
@@ -198,6 +203,7 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             tenant: "5a9db0c5-0000-4000-8000-000000000001".into(),
+            domain: "contoso.example".into(),
             customers: vec![
                 "5a9db0c5-0000-4000-8000-000000000002".into(),
                 "5a9db0c5-0000-4000-8000-000000000003".into(),
@@ -211,6 +217,20 @@ impl Default for Options {
             defender_port: 0,
             graph_port: 0,
         }
+    }
+}
+
+impl Options {
+    /// The id of the tenant that `name` is the id or a domain of, in any case; `None` for a tenant that did not consent to the
+    /// application.
+    pub(crate) fn tenant_named(&self, name: &str) -> Option<&str> {
+        if name.eq_ignore_ascii_case(&self.domain) {
+            return Some(&self.tenant);
+        }
+        std::iter::once(&self.tenant)
+            .chain(&self.customers)
+            .find(|tenant| tenant.eq_ignore_ascii_case(name))
+            .map(String::as_str)
     }
 }
 

@@ -6,10 +6,12 @@ use http::{HeaderMap, HeaderValue, Method, Request, Response};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use hyper::body::Incoming;
 
+use crate::rewrite::Encodings;
+
 use super::api::{Answer, Payload};
 use super::counters::InFlight;
 use super::effects::Damage;
-use super::gzip::{accepts_gzip, compress};
+use super::gzip::compress;
 use super::outgoing::Outgoing;
 use super::requests::Recorded;
 
@@ -38,7 +40,7 @@ impl Delivery {
     pub(crate) fn compressed(self, enabled: bool, headers: &HeaderMap) -> Self {
         Self {
             vary: enabled,
-            gzip: enabled && accepts_gzip(headers),
+            gzip: enabled && Encodings::of(headers).gzip(),
             ..self
         }
     }
