@@ -3,6 +3,8 @@
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
 
+use super::facts::Facts;
+use super::incidents::Place;
 use super::machines::seconds;
 use super::names::{TENANT, USERS, draw, guid, pick};
 use super::page::{Listing, Next};
@@ -31,6 +33,7 @@ pub(super) fn answer(
         (&Method::POST, ["createalertbyreference"]) => create(store, request),
         (_, ["batchupdate" | "createalertbyreference"]) => Err(request.method_refused("POST")),
         (&Method::GET, [id]) => {
+            request.query.check_expand(ALERTS.nested)?;
             let world = store.read();
             let alert = expanded(request, find(&world.alerts, "id", ("Alert", id))?);
             Ok(reply::entity(request, "Alerts", &alert))
@@ -62,42 +65,43 @@ pub(super) fn related(
     }
 }
 
-/// Alert `index`, on one of `machines`.
-pub(super) fn record(index: u64, machines: &[Value]) -> Value {
+/// Alert `index`.
+pub(super) fn record(index: u64, facts: &Facts) -> Value {
     let place = incidents::place(index);
     let theme = texts::theme(index);
     // Every third alert of an incident is on a machine further.
-    let machine = draw(place.incident, "machine of incident") % 1000 + place.ordinal / 3;
-    let machine = &machines[usize::try_from(machine).unwrap_or_default() % machines.len()];
-    let age = place.age;
-    let resolved = draw(index, "status").is_multiple_of(3);
+    let machine =
+        facts.device(draw(place.incident, "machine of incident") % 1000 + place.ordinal / 3);
+    let (age, clock) = (place.age, facts.clock);
+    let resolved = resolved(index, place);
+    let investigated = index.is_multiple_of(25);
     let user = draw(index, "user")
         .is_multiple_of(2)
         .then(|| pick(draw(index, "user name"), &USERS));
     json!({
         "id": id(index),
         "incidentId": place.incident_id(),
-        "investigationId": index.is_multiple_of(25).then(|| 63_000 + index / 25),
+        "investigationId": investigated.then(|| 63_000 + index / 25),
         "assignedTo": resolved.then_some("analyst@contoso.example"),
-        "severity": pick(draw(index, "severity"), &["Informational", "Low", "Low", "Medium", "Medium", "High"]),
+        "severity": severity(index),
         "status": if resolved { "Resolved" } else { pick(draw(index, "open"), &["New", "New", "InProgress"]) },
         "classification": resolved.then_some("TruePositive"),
         "determination": resolved.then_some("Malware"),
-        "investigationState": pick(draw(index, "investigation"), &["UnsupportedAlertType", "Queued", "Running", "SuccessfullyRemediated", "TerminatedBySystem"]),
+        "investigationState": if investigated { investigation_state(index, resolved) } else { "UnsupportedAlertType" },
         "detectionSource": theme.source,
         "detectorId": guid(draw(index % 40, "detector")),
         "category": theme.category,
         "threatFamilyName": theme.family,
         "title": theme.title,
         "description": texts::description(index),
-        "alertCreationTime": times::ago(age, draw(index, "created")),
-        "firstEventTime": times::ago(age + 600 + seconds(index, "first event", 3000), draw(index, "first digits")),
-        "lastEventTime": times::ago(age + 60, draw(index, "last digits")),
-        "lastUpdateTime": times::ago(age - 30, draw(index, "update digits")),
-        "resolvedTime": resolved.then(|| times::ago(age - 30, draw(index, "resolved"))),
-        "machineId": machine["id"],
-        "computerDnsName": machine["computerDnsName"],
-        "rbacGroupName": machine["rbacGroupName"],
+        "alertCreationTime": created(index, facts),
+        "firstEventTime": clock.ago(age + 600 + seconds(index, "first event", 3000), draw(index, "first digits")),
+        "lastEventTime": clock.ago(age + 60, draw(index, "last digits")),
+        "lastUpdateTime": clock.ago(age - 30, draw(index, "update digits")),
+        "resolvedTime": resolved.then(|| clock.ago(age - 30, draw(index, "resolved"))),
+        "machineId": machine.id,
+        "computerDnsName": machine.name,
+        "rbacGroupName": machine.group,
         "aadTenantId": TENANT,
         "threatName": theme.family.map(|family| format!("Trojan:Win32/{family}.B!ml")),
         "mitreTechniques": [theme.technique],
@@ -105,6 +109,36 @@ pub(super) fn record(index: u64, machines: &[Value]) -> Value {
         "comments": [],
         "evidence": [],
     })
+}
+
+/// The severity of alert `index`.
+pub(super) fn severity(index: u64) -> &'static str {
+    pick(
+        draw(index, "severity"),
+        &["Informational", "Low", "Low", "Medium", "Medium", "High"],
+    )
+}
+
+/// When alert `index` was made.
+pub(super) fn created(index: u64, facts: &Facts) -> String {
+    facts
+        .clock
+        .ago(incidents::place(index).age, draw(index, "created"))
+}
+
+/// A resolved incident has resolved alerts alone, and one that isn't has an open one at least.
+fn resolved(index: u64, place: Place) -> bool {
+    let closed = incidents::status(place.incident) == "Resolved";
+    closed || (place.ordinal > 0 && draw(index, "status").is_multiple_of(3))
+}
+
+fn investigation_state(index: u64, resolved: bool) -> &'static str {
+    let states: &[&str] = if resolved {
+        &["SuccessfullyRemediated", "TerminatedBySystem"]
+    } else {
+        &["Queued", "Running", "PendingApproval"]
+    };
+    pick(draw(index, "investigation"), states)
 }
 
 /// `alert` with its evidence, if the query expands it.
@@ -150,17 +184,27 @@ fn batch_update(store: &Store, request: &Request<'_>) -> Result<Answer, Refusal>
 /// A new alert for an event of the timeline; it joins the newest incident, as correlation would do.
 fn create(store: &Store, request: &Request<'_>) -> Result<Answer, Refusal> {
     let body = request.body()?;
-    for field in ["eventTime", "reportId", "recommendedAction"] {
-        if body.get(field).is_none_or(Value::is_null) {
-            return Err(Refusal::Missing(field));
-        }
+    required(&body, "recommendedAction")?;
+    if body.get("reportId").is_none_or(Value::is_null) {
+        return Err(Refusal::Missing("reportId"));
     }
+    let event = required(&body, "eventTime")?;
+    let event = times::parse(event)
+        .ok_or_else(|| Refusal::Body(format!("eventTime '{event}' is not a date and time")))?;
     let (title, description) = (required(&body, "title")?, required(&body, "description")?);
     let (severity, category) = (required(&body, "severity")?, required(&body, "category")?);
+    if !SEVERITIES.contains(&severity) {
+        return Err(Refusal::Body(format!("'{severity}' is not a severity")));
+    }
     let mut world = store.write();
     let machine = world.machine(required(&body, "machineId")?)?.clone();
     let (time, serial) = world.change();
-    let mut alert = record(0, std::slice::from_ref(&machine));
+    let mut alert = record(0, &world.facts);
+    for field in ["computerDnsName", "rbacGroupName"] {
+        alert[field] = machine[field].clone();
+    }
+    alert["machineId"] = machine["id"].clone();
+    alert["investigationState"] = "UnsupportedAlertType".into();
     for (field, value) in [
         ("title", title),
         ("description", description),
@@ -173,7 +217,7 @@ fn create(store: &Store, request: &Request<'_>) -> Result<Answer, Refusal> {
         alert[field] = time.as_str().into();
     }
     for field in ["firstEventTime", "lastEventTime"] {
-        alert[field] = body["eventTime"].clone();
+        alert[field] = times::text(event).into();
     }
     alert["id"] = id(COUNT + serial).into();
     alert["status"] = "New".into();
@@ -193,8 +237,8 @@ fn create(store: &Store, request: &Request<'_>) -> Result<Answer, Refusal> {
     Ok(answer)
 }
 
-/// `da`, 18 digits, `_`, a signed number.
-fn id(index: u64) -> String {
+/// The id of alert `index`: `da`, 18 digits, `_`, a signed number.
+pub(super) fn id(index: u64) -> String {
     let signed =
         i64::from(u32::try_from(draw(index, "alert") >> 32).unwrap_or_default()) - (1 << 31);
     format!(
@@ -265,7 +309,11 @@ const ALERTS: Listing = Listing {
     cap: 10_000,
     page: 10_000,
     next: Next::SkipUnlessTop,
+    nested: &["evidence"],
 };
+
+/// Severities of an alert, an incident, an indicator.
+pub(super) const SEVERITIES: &[&str] = &["Informational", "Low", "Medium", "High"];
 
 /// What `PATCH` and `batchUpdate` may change.
 const RULES: &[Rule] = &[

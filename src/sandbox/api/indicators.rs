@@ -3,10 +3,12 @@
 use http::{Method, StatusCode};
 use serde_json::{Map, Value, json};
 
+use super::alerts::SEVERITIES;
 use super::names::{draw, hex, pick};
 use super::page::{Listing, Next};
 use super::refusal::Refusal;
 use super::request::{Request, required, required_texts, text};
+use super::times::Clock;
 use super::world::{Store, World, find};
 use super::{Answer, reply, times};
 
@@ -25,6 +27,7 @@ pub(super) fn answer(
 ) -> Result<Answer, Refusal> {
     match (request.method, rest) {
         (&Method::GET, []) => INDICATORS.answer(request, &store.read().indicators),
+        (&Method::GET, ["$count"]) => INDICATORS.count(request, &store.read().indicators),
         (&Method::POST, []) => {
             let body = request.body()?;
             let mut world = store.write();
@@ -62,7 +65,7 @@ pub(super) fn answer(
 }
 
 /// Indicator `index`.
-pub(super) fn record(index: u64) -> Value {
+pub(super) fn record(index: u64, clock: Clock) -> Value {
     let kind = pick(index, &TYPES);
     let value = match kind {
         "FileSha1" => hex(draw(index, "indicator"), 40),
@@ -74,7 +77,7 @@ pub(super) fn record(index: u64) -> Value {
     };
     let mut indicator = skeleton(
         &(2841 + index).to_string(),
-        &times::ago(i64::try_from(index).unwrap_or_default() * 70_000, index),
+        &clock.ago(i64::try_from(index).unwrap_or_default() * 70_000, index),
     );
     for (field, value) in [
         ("indicatorValue", value.into()),
@@ -84,7 +87,7 @@ pub(super) fn record(index: u64) -> Value {
         ("description", "From the \"example\" feed; see https://api.securitycenter.microsoft.com/api/indicators".into()),
         ("severity", pick(draw(index, "indicator severity"), &["Informational", "Low", "Medium", "High"]).into()),
         ("generateAlert", index.is_multiple_of(2).into()),
-        ("expirationTime", if index.is_multiple_of(3) { Value::Null } else { times::after(86_400 * 90).into() }),
+        ("expirationTime", if index.is_multiple_of(3) { Value::Null } else { clock.after(86_400 * 90).into() }),
         ("rbacGroupNames", if index.is_multiple_of(4) { json!(["VIP"]) } else { json!([]) }),
     ] {
         indicator[field] = value;
@@ -129,15 +132,10 @@ fn submit(world: &mut World, body: &Map<String, Value>) -> Result<usize, Refusal
         required(body, "indicatorValue")?,
         required(body, "indicatorType")?,
     );
-    let action = required(body, "action")?;
+    required(body, "action")?;
     required(body, "title")?;
     required(body, "description")?;
-    if !TYPES.contains(&kind) {
-        return Err(Refusal::Body(format!("'{kind}' is not an indicatorType")));
-    }
-    if !ACTIONS.contains(&action) {
-        return Err(Refusal::Body(format!("'{action}' is not an action")));
-    }
+    let properties = properties(body)?;
     let (time, serial) = world.change();
     let same = |known: &Value| {
         text(known, "indicatorType") == kind && text(known, "indicatorValue") == value
@@ -149,14 +147,61 @@ fn submit(world: &mut World, body: &Map<String, Value>) -> Result<usize, Refusal
         world.indicators.len() - 1
     });
     let indicator = &mut world.indicators[position];
-    for (field, value) in body {
-        // What isn't a property of an indicator is ignored, and its id is ours to give.
-        if indicator.get(field).is_some() && field != "id" {
-            indicator[field] = value.clone();
-        }
+    for (name, value) in properties {
+        indicator[name] = value;
     }
     indicator["lastUpdateTime"] = time.into();
     Ok(position)
+}
+
+/// The properties in `body` that a client may set, each of its kind; times as our records write them. Others, such as the
+/// id, are ignored.
+fn properties(body: &Map<String, Value>) -> Result<Vec<(&'static str, Value)>, Refusal> {
+    let mut properties = Vec::new();
+    for (name, kind) in PROPERTIES {
+        if let Some(value) = body.get(name) {
+            // A word or a truth that is null is one that isn't given.
+            if value.is_null() && matches!(kind, Kind::OneOf(_) | Kind::Truth) {
+                continue;
+            }
+            let value = kind.read(value);
+            let value =
+                value.ok_or_else(|| Refusal::Body(format!("'{name}' has an invalid value")))?;
+            properties.push((name, value));
+        }
+    }
+    Ok(properties)
+}
+
+/// What a property may be; null clears those that may be absent.
+#[derive(Clone, Copy)]
+enum Kind {
+    Text,
+    Texts,
+    Truth,
+    Time,
+    OneOf(&'static [&'static str]),
+}
+
+impl Kind {
+    fn read(self, value: &Value) -> Option<Value> {
+        match (self, value) {
+            (Self::Text | Self::Time, Value::Null)
+            | (Self::Text, Value::String(_))
+            | (Self::Truth, Value::Bool(_)) => Some(value.clone()),
+            (Self::Texts, Value::Array(texts)) => {
+                texts.iter().all(Value::is_string).then(|| value.clone())
+            }
+            (Self::Texts, Value::Null) => Some(json!([])),
+            (Self::Time, Value::String(text)) => {
+                times::parse(text).map(|ticks| times::text(ticks).into())
+            }
+            (Self::OneOf(words), Value::String(word)) => {
+                words.contains(&word.as_str()).then(|| value.clone())
+            }
+            _ => None,
+        }
+    }
 }
 
 /// Each item succeeds or fails by itself; the whole is 200.
@@ -231,7 +276,29 @@ const INDICATORS: Listing = Listing {
     cap: 10_000,
     page: 10_000,
     next: Next::SkipUnlessTop,
+    nested: &[],
 };
+
+/// Properties that a client may set.
+const PROPERTIES: [(&str, Kind); 17] = [
+    ("indicatorValue", Kind::Text),
+    ("indicatorType", Kind::OneOf(&TYPES)),
+    ("action", Kind::OneOf(&ACTIONS)),
+    ("application", Kind::Text),
+    ("source", Kind::Text),
+    ("title", Kind::Text),
+    ("description", Kind::Text),
+    ("expirationTime", Kind::Time),
+    ("severity", Kind::OneOf(SEVERITIES)),
+    ("recommendedActions", Kind::Text),
+    ("rbacGroupNames", Kind::Texts),
+    ("rbacGroupIds", Kind::Texts),
+    ("generateAlert", Kind::Truth),
+    ("mitreTechniques", Kind::Texts),
+    ("historicalDetection", Kind::Truth),
+    ("educateUrl", Kind::Text),
+    ("notificationBody", Kind::Text),
+];
 
 /// Items that `import` and `BatchDelete` take at most.
 const BATCH: usize = 500;
