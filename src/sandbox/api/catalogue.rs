@@ -79,7 +79,7 @@ pub(super) fn score(store: &Store, request: &Request<'_>, name: &str) -> Result<
     if *request.method != Method::GET {
         return Err(request.method_refused("GET"));
     }
-    let (kind, score) = if name == "exposurescore" {
+    let (kind, value) = if name == "exposurescore" {
         ("ExposureScore", 33.491)
     } else {
         ("ConfigurationScore", 340.0)
@@ -87,7 +87,7 @@ pub(super) fn score(store: &Store, request: &Request<'_>, name: &str) -> Result<
     Ok(reply::entity(
         request,
         kind,
-        &json!({"time": store.read().facts.clock.after(0), "score": score}),
+        &json!({"time": store.read().facts.clock.after(0), "score": value}),
     ))
 }
 
