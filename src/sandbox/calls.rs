@@ -13,8 +13,8 @@ use crate::cloud::Family;
 
 use super::actions::Queue;
 use super::answers::{html, plain_text, usual_code, usual_message};
-use super::api::{Answer, Call};
-use super::blobs;
+use super::api::{Answer, Call, RequestIds};
+use super::blobs::{self, Limit};
 use super::counters::InFlight;
 use super::effects::{ApiFault, Effect, HuntingFault, Plain, StatusFault, Wait};
 use super::family;
@@ -114,17 +114,28 @@ pub(crate) struct Exchange<'a> {
 impl Exchange<'_> {
     /// An error in the shape of this server's API.
     pub(crate) fn error(&self, status: StatusCode, code: &str, message: &str) -> Answer {
-        self.listener
-            .error(status, code, message, self.request_id.clone())
+        let ids = RequestIds {
+            own: &self.request_id,
+            client: self.client_request_id(),
+        };
+        self.listener.error(status, code, message, ids)
+    }
+
+    /// The id that a client of Graph gives its request.
+    fn client_request_id(&self) -> Option<&str> {
+        let id = self.parts.headers.get("client-request-id")?;
+        id.to_str().ok()
     }
 
     async fn receive(&self, body: Incoming, recorded: &Recorded) -> Result<Inbound, Abort> {
-        if blobs::is_upload(&self.parts.method, self.parts.uri.path()) {
+        let (method, path) = (&self.parts.method, self.parts.uri.path());
+        if blobs::is_upload(path) {
             return Ok(Inbound::Stream(body));
         }
-        Ok(match wire::read(body, MAX_BODY, recorded).await? {
+        let limit = blobs::limit(method, path);
+        Ok(match wire::read(body, limit.bytes, recorded).await? {
             Some(bytes) => Inbound::Kept(bytes),
-            None => Inbound::TooLong,
+            None => Inbound::TooLong(limit),
         })
     }
 
@@ -147,11 +158,10 @@ impl Exchange<'_> {
         match inbound {
             Inbound::Stream(body) => blobs::upload(body, recorded).await,
             Inbound::Kept(body) => Ok(self.data(family, &body)),
-            Inbound::TooLong => Ok(self.error(
-                StatusCode::PAYLOAD_TOO_LARGE,
-                "InvalidInput",
-                "The request body is larger than 1 MiB.",
-            )),
+            Inbound::TooLong(limit) => {
+                let message = format!("The request body is larger than {}.", limit.name);
+                Ok(self.error(StatusCode::PAYLOAD_TOO_LARGE, "InvalidInput", &message))
+            }
         }
     }
 
@@ -172,6 +182,7 @@ impl Exchange<'_> {
             query: uri.query(),
             body,
             link_origin: family::link_origin(family, self.settings.links).unwrap_or(own),
+            client_request_id: self.client_request_id(),
             tracking: &|| self.request_id.clone(),
         })
     }
@@ -279,10 +290,8 @@ impl Exchange<'_> {
 enum Inbound {
     Kept(Bytes),
     Stream(Incoming),
-    TooLong,
+    TooLong(Limit),
 }
-
-const MAX_BODY: usize = 1024 * 1024;
 
 /// Vendor, provider, its status, milliseconds.
 const PROVIDER_WARNING: &str = r#"199 - "Microsoft/Microsoft Defender ATP/504/10000""#;

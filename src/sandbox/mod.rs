@@ -43,7 +43,7 @@ use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
@@ -189,6 +189,8 @@ pub struct Options {
     pub token_lifetime: Duration,
     /// Which host the links in API answers name at first.
     pub links: Links,
+    /// The present that the records of the APIs are dated from. Tokens, limits and faults use the real clock always.
+    pub now: Now,
     /// Whether HTTP/2 is offered beside HTTP/1.1; clients choose by ALPN.
     pub http2: bool,
     /// Loopback port of the Entra stand-in; 0 lets the system choose.
@@ -212,6 +214,8 @@ impl Default for Options {
             client_secret: "sandbox-secret-do-not-use".into(),
             token_lifetime: Duration::from_secs(3599),
             links: Links::Global,
+            // 2026-11-01T00:00:00Z.
+            now: Now::Fixed(UNIX_EPOCH + Duration::from_hours(498_192)),
             http2: true,
             entra_port: 0,
             defender_port: 0,
@@ -232,6 +236,15 @@ impl Options {
             .find(|tenant| tenant.eq_ignore_ascii_case(name))
             .map(String::as_str)
     }
+}
+
+/// The present of the data.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Now {
+    /// This time for ever: equal records with equal dates at every start. A change is a second later than the one before.
+    Fixed(SystemTime),
+    /// The clock runs: records are dated from the start of the UTC hour, changes with the time at which they are made.
+    Running,
 }
 
 /// Where the `proxy.toml` of [`Sandbox::proxy_toml`] finds the client secret.

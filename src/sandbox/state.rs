@@ -6,7 +6,7 @@ use http::StatusCode;
 use uuid::Uuid;
 
 use super::Options;
-use super::api::{self, Answer, Api};
+use super::api::{self, Answer, Api, RequestIds};
 use super::changes::Changes;
 use super::counters::Counters;
 use super::faults::Faults;
@@ -43,7 +43,7 @@ impl State {
             faults: Faults::new(),
             rates: RateLimiter::new(),
             holds: Holds::new(changes.clone()),
-            api: Api::new(),
+            api: Api::new(options.now),
             changes,
             options,
             origins,
@@ -122,11 +122,11 @@ impl Listener {
         status: StatusCode,
         code: &str,
         message: &str,
-        tracking: String,
+        ids: RequestIds<'_>,
     ) -> Answer {
         match self {
-            Self::Graph => api::graph_error(status, code, message, tracking),
-            Self::Entra | Self::Defender => api::error(status, code, message, tracking),
+            Self::Graph => api::graph_error(status, code, message, ids),
+            Self::Entra | Self::Defender => api::error(status, code, message, ids.own.to_owned()),
         }
     }
 }
