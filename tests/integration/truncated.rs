@@ -121,10 +121,13 @@ async fn an_answer_cut_short_is_cut_short_for_every_client() {
 
         let asking = client.get(format!("{}/api/raw", proxy.url).parse().unwrap());
         let (got, ()) = tokio::join!(asking, answering());
-        let body = timeout(PATIENCE, got.unwrap().into_body().collect())
-            .await
-            .expect("no hang");
-        assert!(body.is_err(), "{what}, HTTP/2: {body:?}");
+        // A stream's reset may overtake its head.
+        if let Ok(got) = got {
+            let body = timeout(PATIENCE, got.into_body().collect())
+                .await
+                .expect("no hang");
+            assert!(body.is_err(), "{what}, HTTP/2: {body:?}");
+        }
 
         // With neither length nor chunks, a client of HTTP/1.0 takes a close for the end: it must get a reset.
         let asking = async {
@@ -160,9 +163,9 @@ async fn an_upstream_of_http2_that_breaks_off_breaks_the_answer() {
             for client in [&proxy.client, &client] {
                 let answer = client
                     .get(format!("{}{path}", proxy.url).parse().unwrap())
-                    .await
-                    .unwrap();
-                // When the machine is busy, the break may overtake the head on the stand-in's side.
+                    .await;
+                // When the machine is busy, the break may overtake the head: on the stand-in's side, or (in HTTP/2) on the proxy's.
+                let Ok(answer) = answer else { continue };
                 let status = answer.status();
                 let body = answer.into_body().collect().await;
                 assert!(
