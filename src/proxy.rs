@@ -21,7 +21,7 @@ use hyper::body::Incoming;
 
 use crate::{
     access::{Logged, Record, Source},
-    auth::{AccessToken, Tokens, error::NoToken},
+    auth::{AccessToken, Rejected, Tokens, challenge, error::NoToken},
     body::{BoxError, Outgoing, Progress, REPLAY_LIMIT, Replay, ReplayHandle},
     error::{Chain, Error},
     guard::{Admitted, Guard},
@@ -117,7 +117,7 @@ impl Proxy {
             .send(outbound.authorize(&token, body), &progress)
             .await?;
         if response.status() == StatusCode::UNAUTHORIZED
-            && let Some(newer) = self.newer(&outbound, &token).await?
+            && let Some(newer) = self.newer(&outbound, &token, &response).await?
         {
             let progress = Progress::start();
             if let Some(body) = kept.body(&progress) {
@@ -147,15 +147,20 @@ impl Proxy {
     async fn newer(
         &self,
         outbound: &Outbound<'_>,
-        rejected: &Arc<AccessToken>,
+        token: &Arc<AccessToken>,
+        refusal: &Response<Incoming>,
     ) -> Result<Option<Arc<AccessToken>>, NoToken> {
+        let rejected = Rejected {
+            token: Arc::clone(token),
+            claims: challenge::claims(refusal.headers()),
+        };
         let newer = self
             .shared
             .tokens
             .refresh(outbound.identity(), outbound.key(), rejected)
             .await;
         newer.or_else(|error| {
-            if !rejected.is_live() {
+            if !token.is_live() {
                 return Err(error);
             }
             tracing::warn!(error = %Chain(&error), "upstream refused a token, and there is no newer one");

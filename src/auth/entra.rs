@@ -38,7 +38,7 @@ impl Entra {
         Self { login, http }
     }
 
-    /// One token request (RFC 6749 §4.4). `refreshes` is handed to the token, see [`AccessToken::new`].
+    /// One token request (RFC 6749 §4.4).
     ///
     /// # Errors
     /// When the credential can't be read, Entra ID can't be reached or says no.
@@ -46,7 +46,7 @@ impl Entra {
         &self,
         identity: &Identity,
         key: &TokenKey,
-        refreshes: u32,
+        ask: Ask<'_>,
     ) -> Result<AccessToken, TokenError> {
         let Kind::Application {
             client_id,
@@ -66,13 +66,17 @@ impl Entra {
             .set_client_secret(ClientSecret::new(secret.expose().to_owned()))
             .set_token_uri(self.token_url(identity, key)?);
         let asked = Instant::now();
-        let answer = client
+        let mut request = client
             .exchange_client_credentials()
-            .add_scope(Scope::new(key.audience.scope()))
+            .add_scope(Scope::new(key.audience.scope()));
+        if let Some(claims) = ask.claims {
+            request = request.add_extra_param("claims", claims);
+        }
+        let answer = request
             .request_async(self)
             .await
             .map_err(|error| token_error(identity, error))?;
-        to_token(&answer, refreshes)
+        to_token(&answer, ask.refreshes)
             .map(|token| token.asked_at(asked))
             .filter(AccessToken::is_live)
             .ok_or_else(|| unavailable(identity, "its answer holds no usable token"))
@@ -108,6 +112,15 @@ fn told_apart(response: Response<Vec<u8>>) -> Result<Response<Vec<u8>>, CallErro
             )
         })),
     }
+}
+
+/// What a token request has to know beside identity and key.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Ask<'a> {
+    /// Handed to the token, see [`AccessToken::new`].
+    pub refreshes: u32,
+    /// The claims that upstream's challenge asks for, as JSON.
+    pub claims: Option<&'a str>,
 }
 
 type OAuth = oauth2::Client<

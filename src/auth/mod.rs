@@ -4,6 +4,7 @@
 //! another identity, tenant or audience. [`entra`] fetches and knows nothing of this cache.
 
 pub mod aadsts;
+pub mod challenge;
 pub mod entra;
 pub mod error;
 pub mod identity;
@@ -24,7 +25,7 @@ use tokio::runtime::Handle;
 
 pub use self::token::AccessToken;
 use self::{
-    entra::Entra,
+    entra::{Ask, Entra},
     error::{NoToken, TokenError},
     identity::{Audience, Identity, TenantId},
 };
@@ -93,7 +94,7 @@ impl Tokens {
         self.fetch(identity, key, Need::Any).await
     }
 
-    /// A token other than `rejected`, which upstream answered with `401`.
+    /// A token other than the rejected one.
     ///
     /// `Ok(None)` when it is too early to ask again: a missing licence is a `401` too, and no new token cures it. So each
     /// refusal in a row lengthens the time that the next token must have lived.
@@ -104,12 +105,13 @@ impl Tokens {
         &self,
         identity: &Arc<Identity>,
         key: &TokenKey,
-        rejected: &Arc<AccessToken>,
+        rejected: Rejected,
     ) -> Result<Option<Arc<AccessToken>>, NoToken> {
+        let old = Arc::clone(&rejected.token);
         let token = self
-            .fetch(identity, key, Need::Unrejected(Arc::clone(rejected)))
+            .fetch(identity, key, Need::Unrejected(rejected))
             .await?;
-        Ok((!Arc::ptr_eq(&token, rejected)).then_some(token))
+        Ok((!Arc::ptr_eq(&token, &old)).then_some(token))
     }
 
     /// Runs the fetch as a task of its own; the cache's lock on the key lets one run at a time.
@@ -130,15 +132,41 @@ impl Tokens {
     }
 }
 
+/// A token that upstream answered with `401`.
+#[derive(Clone, Debug)]
+pub struct Rejected {
+    /// The token.
+    pub token: Arc<AccessToken>,
+    /// What the next one must meet, if upstream said so: see [`challenge::claims`].
+    pub claims: Option<String>,
+}
+
 /// Why a fetch may be needed; decided again under the key's lock, as another may have done it meanwhile.
 #[derive(Debug)]
 enum Need {
     /// Any live token will do.
     Any,
-    /// This one was refused by upstream.
-    Unrejected(Arc<AccessToken>),
+    /// Upstream refused this one.
+    Unrejected(Rejected),
     /// This one is near its end.
     Newer(Arc<AccessToken>),
+}
+
+impl Need {
+    /// What the token request has to know of it.
+    fn ask(&self) -> Ask<'_> {
+        match self {
+            Self::Any | Self::Newer(_) => Ask::default(),
+            Self::Unrejected(Rejected { token, claims }) => Ask {
+                refreshes: if token.is_live() {
+                    token.refreshes().saturating_add(1)
+                } else {
+                    0
+                },
+                claims: claims.as_deref(),
+            },
+        }
+    }
 }
 
 impl Shared {
@@ -177,11 +205,7 @@ impl Shared {
         was: (&Entry, &Need),
     ) -> Entry {
         let (current, need) = was;
-        let refreshes = match need {
-            Need::Unrejected(token) if token.is_live() => token.refreshes().saturating_add(1),
-            Need::Any | Need::Newer(_) | Need::Unrejected(_) => 0,
-        };
-        match self.entra.fetch(identity, key, refreshes).await {
+        match self.entra.fetch(identity, key, need.ask()).await {
             Ok(token) => {
                 tracing::info!(identity = %key.identity, tenant = %key.tenant, audience = %key.audience,
                     life_s = token.life().as_secs(), "token fetched");
@@ -277,7 +301,7 @@ impl Entry {
         };
         let serves = match need {
             Need::Newer(token) => !is(token),
-            Need::Unrejected(token) if is(token) => {
+            Need::Unrejected(Rejected { token, .. }) if is(token) => {
                 token.is_live() && token.age() < rest(token.refreshes())
             }
             Need::Any | Need::Unrejected(_) => self.live().is_some(),

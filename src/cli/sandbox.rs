@@ -12,7 +12,7 @@ use tempfile::TempDir;
 use super::{ListenArgs, Stop, serve};
 use crate::{
     config::{Config, Source},
-    sandbox::{Links, Options, Sandbox as StandIns, SecretSource},
+    sandbox::{Links, Now, Options, Sandbox as StandIns, SecretSource},
 };
 
 /// `sandbox`: the stand-ins, with the proxy in front.
@@ -35,6 +35,8 @@ impl Sandbox {
         };
         let stand_ins = StandIns::start(Options {
             links,
+            // A poller that asks for what is new since yesterday shall find something.
+            now: Now::Running,
             ..Options::default()
         })
         .await?;

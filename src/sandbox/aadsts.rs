@@ -3,7 +3,7 @@
 use http::StatusCode;
 
 /// One AADSTS error.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Row {
     pub(crate) code: u32,
     pub(crate) status: StatusCode,
@@ -179,6 +179,34 @@ static ROWS: &[&Row] = &[
     &transient(90090, StatusCode::INTERNAL_SERVER_ERROR, "server_error", "A transient error has occurred. Please try again."),
     &transient(50033, StatusCode::SERVICE_UNAVAILABLE, "temporarily_unavailable", "A transient error has occurred. Please try again."),
     &transient(50087, StatusCode::BAD_REQUEST, "temporarily_unavailable", "A transient error has occurred during single sign-out."),
+];
+
+/// Every `error` there is, for scripts that want another than the row's.
+pub(crate) const ERRORS: &[&str] = &[
+    "invalid_client",
+    "invalid_grant",
+    "invalid_request",
+    "invalid_resource",
+    "invalid_scope",
+    "unauthorized_client",
+    "unsupported_grant_type",
+    "interaction_required",
+    "temporarily_unavailable",
+    "server_error",
+];
+
+/// Every `suberror` clients know.
+pub(crate) const SUBERRORS: &[&str] = &[
+    "basic_action",
+    "additional_action",
+    "message_only",
+    "user_password_expired",
+    "consent_required",
+    "bad_token",
+    "token_expired",
+    "protection_policy_required",
+    "client_mismatch",
+    "device_authentication_failed",
 ];
 
 #[cfg(test)]

@@ -2,7 +2,9 @@
 
 use serde_json::{Map, Value};
 
-use super::effects::{ApiFault, Effect, Modifiers};
+use super::effects::{ApiFault, Effect};
+use super::modifiers::Modifiers;
+use super::path::ApiPath;
 use super::script::{KINDS, ScriptError, number, text};
 use super::state::Listener;
 
@@ -35,7 +37,7 @@ impl Action {
         let (effect, usual) = Effect::parse(&kind, &value, &mut modifiers)?;
         modifiers.refuse_left(&kind)?;
         match (&effect, queue) {
-            (Effect::Entra(_), Queue::Api) | (Effect::Api(_), Queue::Token) => {
+            (Effect::Entra(_), Queue::Api) | (Effect::Api(_) | Effect::Partial, Queue::Token) => {
                 return Err(ScriptError::Queue {
                     kind,
                     queue: queue.name(),
@@ -46,7 +48,11 @@ impl Action {
                 Queue::Token,
             )
             | (
-                Effect::Api(_) | Effect::Wait(_) | Effect::Damage(_) | Effect::Plain(_),
+                Effect::Api(_)
+                | Effect::Partial
+                | Effect::Wait(_)
+                | Effect::Damage(_)
+                | Effect::Plain(_),
                 Queue::Api,
             ) => {}
         }
@@ -67,10 +73,8 @@ impl Action {
     /// Whether a request is one this action is for; `path` in lower case.
     pub(crate) fn matches(&self, listener: Listener, path: &str) -> bool {
         let by_kind = match &self.effect {
-            Effect::Api(ApiFault::ClaimsChallenge) => listener == Listener::Graph,
-            Effect::Api(ApiFault::Hunting(_)) => {
-                HUNTING_PATHS.iter().any(|end| path.ends_with(end))
-            }
+            Effect::Partial | Effect::Api(ApiFault::ClaimsChallenge) => listener == Listener::Graph,
+            Effect::Api(ApiFault::Hunting(_)) => ApiPath::of(path).is_hunting(),
             Effect::Api(ApiFault::Unauthorized | ApiFault::Licence)
             | Effect::Wait(_)
             | Effect::Damage(_)
@@ -139,12 +143,6 @@ fn only_kind(map: Map<String, Value>) -> Result<(String, Value), ScriptError> {
     }
 }
 
-const HUNTING_PATHS: &[&str] = &[
-    "/advancedhunting/run",
-    "/advancedqueries/run",
-    "/runhuntingquery",
-];
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -175,11 +173,14 @@ mod tests {
             r#"{"claims_challenge": true}"#,
             r#"{"licence_401": true}"#,
             r#"{"hunting": "oversize"}"#,
+            r#"{"partial": true}"#,
         ] {
             assert!(parse(text, Queue::Api).is_ok(), "{text}");
         }
         assert!(parse(r#"{"aadsts": 7000215}"#, Queue::Token).is_ok());
         assert!(parse(r#"{"truncated_json": true}"#, Queue::Token).is_ok());
+        let changed = r#"{"aadsts": 50076, "error": "interaction_required", "suberror": "additional_action"}"#;
+        assert!(parse(changed, Queue::Token).is_ok());
     }
 
     #[test]
@@ -203,6 +204,21 @@ mod tests {
                 r#"{"aadsts": 65001}"#,
                 Queue::Api,
                 "`aadsts` cannot be used in `api`",
+            ),
+            (
+                r#"{"aadsts": 50076, "suberror": "basic"}"#,
+                Queue::Token,
+                "`suberror` cannot be \"basic\"",
+            ),
+            (
+                r#"{"status": 400, "error": "invalid_grant"}"#,
+                Queue::Token,
+                "`error` has no meaning with `status`",
+            ),
+            (
+                r#"{"partial": true}"#,
+                Queue::Token,
+                "`partial` cannot be used in `token`",
             ),
             (
                 r#"{"licence_401": true}"#,
@@ -234,9 +250,16 @@ mod tests {
     fn some_kinds_are_for_some_requests() {
         let hunting = parse(r#"{"hunting": "cpu_quota"}"#, Queue::Api).unwrap();
         assert!(hunting.matches(Listener::Graph, "/v1.0/security/runhuntingquery"));
+        assert!(hunting.matches(
+            Listener::Graph,
+            "/v1.0/security/microsoft.graph.security.runhuntingquery"
+        ));
         assert!(!hunting.matches(Listener::Defender, "/api/incidents"));
         let challenge = parse(r#"{"claims_challenge": true}"#, Queue::Api).unwrap();
         assert!(!challenge.matches(Listener::Defender, "/api/incidents"));
+        let partial = parse(r#"{"partial": true}"#, Queue::Api).unwrap();
+        assert!(partial.matches(Listener::Graph, "/v1.0/security/alerts_v2"));
+        assert!(!partial.matches(Listener::Defender, "/api/alerts"));
         let prefixed = parse(r#"{"empty": 404, "path": "/API/In"}"#, Queue::Api).unwrap();
         assert!(prefixed.matches(Listener::Defender, "/api/incidents"));
         assert!(!prefixed.matches(Listener::Defender, "/api/alerts"));

@@ -7,50 +7,49 @@ use serde_json::Value;
 
 use super::api::{Answer, Payload};
 
-pub(crate) fn json(status: StatusCode, body: &Value) -> Answer {
-    Answer {
-        status,
-        headers: vec![(
-            CONTENT_TYPE,
-            HeaderValue::from_static("application/json; charset=utf-8"),
-        )],
-        payload: Payload::Full(Bytes::from(body.to_string())),
+impl Answer {
+    /// An answer with all of its body, of the type `kind`.
+    pub(crate) fn with_body(
+        status: StatusCode,
+        kind: &'static str,
+        body: impl Into<Bytes>,
+    ) -> Self {
+        Self {
+            status,
+            headers: vec![(CONTENT_TYPE, HeaderValue::from_static(kind))],
+            payload: Payload::Full(body.into()),
+        }
     }
+
+    /// An answer without a body.
+    pub(crate) const fn without_body(status: StatusCode) -> Self {
+        Self {
+            status,
+            headers: Vec::new(),
+            payload: Payload::Empty,
+        }
+    }
+}
+
+pub(crate) fn json(status: StatusCode, body: &Value) -> Answer {
+    Answer::with_body(status, "application/json; charset=utf-8", body.to_string())
 }
 
 /// An error page as front doors send it.
 pub(crate) fn html(status: StatusCode) -> Answer {
-    let reason = status.canonical_reason().unwrap_or("Error");
-    let (code, kind) = (
+    let (code, reason) = (
         status.as_u16(),
-        HeaderValue::from_static("text/html; charset=utf-8"),
+        status.canonical_reason().unwrap_or("Error"),
     );
     let page = format!(
         "<!DOCTYPE html>\r\n<html><head><title>{code} {reason}</title></head>\r\n<body><h1>{reason}</h1>\
          <p>The service is unavailable.</p></body></html>\r\n"
     );
-    Answer {
-        status,
-        headers: vec![(CONTENT_TYPE, kind)],
-        payload: Payload::Full(Bytes::from(page)),
-    }
-}
-
-pub(crate) fn empty(status: StatusCode) -> Answer {
-    Answer {
-        status,
-        headers: Vec::new(),
-        payload: Payload::Empty,
-    }
+    Answer::with_body(status, "text/html; charset=utf-8", page)
 }
 
 pub(crate) fn plain_text(status: StatusCode, body: String) -> Answer {
-    let kind = HeaderValue::from_static("text/plain; charset=utf-8");
-    Answer {
-        status,
-        headers: vec![(CONTENT_TYPE, kind)],
-        payload: Payload::Full(Bytes::from(body)),
-    }
+    Answer::with_body(status, "text/plain; charset=utf-8", body)
 }
 
 pub(crate) fn usual_code(status: StatusCode) -> &'static str {

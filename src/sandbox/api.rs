@@ -1,12 +1,15 @@
-//! What the Defender and Graph stand-ins answer: pure functions over records that are the same at every start.
+//! What the Defender and Graph stand-ins answer, from records that are the same at every start. Changes stay until a
+//! reset; machine actions move on by being looked at.
 //!
 //! Tokens, rate limits, faults and the wire are not here; the server calls [`Api::answer`] after it has seen to them.
 
 mod actions;
 mod alerts;
 mod catalogue;
+mod devices;
 mod evidence;
 mod export;
+mod facts;
 mod filter;
 mod graph;
 mod hunting;
@@ -35,7 +38,8 @@ use serde_json::json;
 use self::hunting::Dialect;
 use self::refusal::Refusal;
 use self::request::{Family, Request};
-use self::world::{Store, World};
+use self::world::Store;
+use super::Now;
 
 /// A call that passed the gate.
 pub(crate) struct Call<'a> {
@@ -48,6 +52,8 @@ pub(crate) struct Call<'a> {
     pub(crate) body: &'a [u8],
     /// What `@odata.nextLink` and `@odata.context` name: scheme and host, without a slash at the end.
     pub(crate) link_origin: &'a str,
+    /// The header `client-request-id`.
+    pub(crate) client_request_id: Option<&'a str>,
     /// A new GUID for an error.
     pub(crate) tracking: &'a dyn Fn() -> String,
 }
@@ -75,10 +81,10 @@ pub(crate) struct Api {
 }
 
 impl Api {
-    /// The API with its records as they always are at the start.
-    pub(crate) fn new() -> Self {
+    /// The API with its records as they are at the start, dated from `now`.
+    pub(crate) fn new(now: Now) -> Self {
         Self {
-            store: Store::new(),
+            store: Store::new(now),
         }
     }
 
@@ -98,7 +104,7 @@ impl Api {
 
     /// Takes everything back to the start: records, counts, size of pages.
     pub(crate) fn reset(&self) {
-        *self.store.write() = World::new();
+        self.store.reset();
     }
 
     /// How often each `POST` that must not be sent twice was executed, as in `"POST isolate"`.
@@ -121,12 +127,14 @@ impl Api {
             ["machineactions", ref rest @ ..] => actions::answer(store, request, rest),
             ["indicators", ref rest @ ..] => indicators::answer(store, request, rest),
             ["libraryfiles", ref rest @ ..] => library::answer(store, request, rest),
-            ["advancedhunting", "run"] => hunting::run(request, Dialect::Xdr),
-            ["advancedqueries", "run"] => hunting::run(request, Dialect::Endpoint),
+            ["advancedhunting", "run"] => hunting::run(store, request, Dialect::Xdr),
+            ["advancedqueries", "run"] => hunting::run(store, request, Dialect::Endpoint),
             ["users" | "files" | "domains" | "ips", ..] => {
                 alerts::of_entity(store, request, &segments)
             }
-            [kind @ ("exposurescore" | "configurationscore")] => catalogue::score(request, kind),
+            [kind @ ("exposurescore" | "configurationscore")] => {
+                catalogue::score(store, request, kind)
+            }
             ["sandbox", "echo", ..] => Ok(echo(request)),
             _ => catalogue::answer(store, request, &segments),
         }
@@ -143,9 +151,18 @@ pub(crate) fn graph_error(
     status: StatusCode,
     code: &str,
     message: &str,
-    request_id: String,
+    ids: RequestIds<'_>,
 ) -> Answer {
-    reply::with_json(status, &reply::graph_error_body(code, message, request_id))
+    reply::with_json(status, &reply::graph_error_body(code, message, ids))
+}
+
+/// The two ids in an error of Graph.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct RequestIds<'a> {
+    /// The one Graph gave the request.
+    pub(crate) own: &'a str,
+    /// The client's `client-request-id`; Graph takes its own in the place of none.
+    pub(crate) client: Option<&'a str>,
 }
 
 /// What reached the sandbox: the request target byte for byte, and how much body.

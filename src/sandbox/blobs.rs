@@ -1,4 +1,4 @@
-//! Bodies of any size, up and down, in constant memory.
+//! Large bodies: of any size, up and down, in constant memory; and how much of the others is kept.
 
 use bytes::Bytes;
 use flate2::Crc;
@@ -13,10 +13,36 @@ use super::api::{Answer, Payload};
 use super::requests::Recorded;
 use super::wire::Abort;
 
-/// Whether the body of such a request is read as a stream rather than kept.
-pub(crate) fn is_upload(method: &Method, path: &str) -> bool {
-    let path = path.to_ascii_lowercase().replacen("/api/v1.0/", "/api/", 1);
-    path == "/api/sandbox/upload" || (path == "/api/libraryfiles" && method == Method::POST)
+/// Whether the body of a request to `path` is counted as it streams by rather than kept.
+pub(crate) fn is_upload(path: &str) -> bool {
+    plain(path) == "/api/sandbox/upload"
+}
+
+/// How much of a request body is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Limit {
+    pub(crate) bytes: usize,
+    /// For the refusal.
+    pub(crate) name: &'static str,
+}
+
+/// The limit of a request: files of the live response library have 20 MB at most, queries and changes are small.
+pub(crate) fn limit(method: &Method, path: &str) -> Limit {
+    if method == Method::POST && plain(path) == "/api/libraryfiles" {
+        Limit {
+            bytes: MAX_FILE + FRAMING,
+            name: "a file of 20 MB",
+        }
+    } else {
+        Limit {
+            bytes: 1024 * 1024,
+            name: "1 MiB",
+        }
+    }
+}
+
+fn plain(path: &str) -> String {
+    path.to_ascii_lowercase().replacen("/api/v1.0/", "/api/", 1)
 }
 
 /// Reads a body to its end and answers with its length and CRC-32: `{"bytes": …, "sum": …}`.
@@ -137,6 +163,12 @@ fn repeated(block: &Bytes, length: u64) -> impl Iterator<Item = Bytes> + Send + 
     })
 }
 
+/// Bytes of a file in the live response library at most.
+const MAX_FILE: usize = 20 * 1024 * 1024;
+
+/// Room for the boundaries and the other fields of the form.
+const FRAMING: usize = 64 * 1024;
+
 const BLOCK: usize = 64 * 1024;
 const MAX_DOWNLOAD: u64 = 1 << 40;
 const HEAD: &str = r#"{"value":["#;
@@ -197,8 +229,11 @@ mod tests {
 
     #[test]
     fn uploads_are_known_by_path() {
-        assert!(is_upload(&Method::PUT, "/api/sandbox/upload"));
-        assert!(is_upload(&Method::POST, "/API/v1.0/LibraryFiles"));
-        assert!(!is_upload(&Method::GET, "/api/libraryfiles"));
+        assert!(is_upload("/api/Sandbox/upload"));
+        assert!(!is_upload("/api/libraryfiles"));
+        let usual = limit(&Method::GET, "/api/libraryfiles");
+        assert_eq!(limit(&Method::POST, "/api/alerts"), usual);
+        let library = limit(&Method::POST, "/API/v1.0/LibraryFiles");
+        assert!(library.bytes > 20 * 1024 * 1024 && library.bytes < 21 * 1024 * 1024);
     }
 }

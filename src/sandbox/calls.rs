@@ -4,18 +4,20 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
-use http::header::RETRY_AFTER;
+use http::header::{RETRY_AFTER, WARNING};
 use http::request::Parts;
 use http::{HeaderName, HeaderValue, Request, Response, StatusCode};
 use hyper::body::Incoming;
 
+use crate::cloud::Family;
+
 use super::actions::Queue;
-use super::answers::{empty, html, plain_text, usual_code, usual_message};
-use super::api::{Answer, Call};
-use super::blobs;
+use super::answers::{html, plain_text, usual_code, usual_message};
+use super::api::{Answer, Call, RequestIds};
+use super::blobs::{self, Limit};
 use super::counters::InFlight;
 use super::effects::{ApiFault, Effect, HuntingFault, Plain, StatusFault, Wait};
-use super::family::Family;
+use super::family;
 use super::gate::{self, BearerFault};
 use super::outgoing::Outgoing;
 use super::requests::Recorded;
@@ -31,10 +33,10 @@ pub(crate) async fn answer(
 ) -> Result<Response<Outgoing>, Abort> {
     let settings = state.settings();
     let recorded = state.requests.record(listener, &request);
-    let family = Family::of(listener, request.uri().path());
+    let family = family::of(listener, request.uri().path());
     state
         .counters
-        .api_call(family.map_or("other", Family::name));
+        .api_call(family.map_or("other", family::name));
     let delivery = Delivery::new(&request, InFlight::counted(&state.counters))
         .compressed(settings.gzip, request.headers());
     let effect = state
@@ -48,12 +50,19 @@ pub(crate) async fn answer(
         parts,
         request_id: guid(),
     };
-    // The body is read before any answer, so that a refusal never races with a client that is still
-    // sending.
+    // A body that is kept is read before any answer, so that a refusal never races with a client that is still sending.
+    // An upload that is only counted is read afterwards, or not at all.
     let inbound = exchange.receive(body, &recorded).await?;
     let damage = match &effect {
         Some(Effect::Damage(damage)) => Some(*damage),
-        Some(Effect::Wait(_) | Effect::Plain(_) | Effect::Api(_) | Effect::Entra(_)) | None => None,
+        Some(
+            Effect::Wait(_)
+            | Effect::Plain(_)
+            | Effect::Partial
+            | Effect::Api(_)
+            | Effect::Entra(_),
+        )
+        | None => None,
     };
     let mut answer = match effect {
         Some(Effect::Plain(plain)) => exchange.plain(plain),
@@ -62,6 +71,7 @@ pub(crate) async fn answer(
             wait(state, pause).await;
             exchange.usual(family, inbound, &recorded).await?
         }
+        Some(Effect::Partial) => partial(exchange.usual(family, inbound, &recorded).await?),
         Some(Effect::Damage(_) | Effect::Entra(_)) | None => {
             exchange.usual(family, inbound, &recorded).await?
         }
@@ -79,6 +89,18 @@ pub(crate) async fn wait(state: &State, pause: Wait) {
     }
 }
 
+/// Marks an answer as one that lacks the data of a provider that timed out, as Graph does: the body is whole JSON and has
+/// nothing to do with ranges. An error stays as it is.
+fn partial(mut answer: Answer) -> Answer {
+    if answer.status == StatusCode::OK {
+        answer.status = StatusCode::PARTIAL_CONTENT;
+        answer
+            .headers
+            .push((WARNING, HeaderValue::from_static(PROVIDER_WARNING)));
+    }
+    answer
+}
+
 /// One call and what is known of it.
 pub(crate) struct Exchange<'a> {
     pub(crate) state: &'a State,
@@ -92,17 +114,28 @@ pub(crate) struct Exchange<'a> {
 impl Exchange<'_> {
     /// An error in the shape of this server's API.
     pub(crate) fn error(&self, status: StatusCode, code: &str, message: &str) -> Answer {
-        self.listener
-            .error(status, code, message, self.request_id.clone())
+        let ids = RequestIds {
+            own: &self.request_id,
+            client: self.client_request_id(),
+        };
+        self.listener.error(status, code, message, ids)
+    }
+
+    /// The id that a client of Graph gives its request.
+    fn client_request_id(&self) -> Option<&str> {
+        let id = self.parts.headers.get("client-request-id")?;
+        id.to_str().ok()
     }
 
     async fn receive(&self, body: Incoming, recorded: &Recorded) -> Result<Inbound, Abort> {
-        if blobs::is_upload(&self.parts.method, self.parts.uri.path()) {
+        let (method, path) = (&self.parts.method, self.parts.uri.path());
+        if blobs::is_upload(path) {
             return Ok(Inbound::Stream(body));
         }
-        Ok(match wire::read(body, MAX_BODY, recorded).await? {
+        let limit = blobs::limit(method, path);
+        Ok(match wire::read(body, limit.bytes, recorded).await? {
             Some(bytes) => Inbound::Kept(bytes),
-            None => Inbound::TooLong,
+            None => Inbound::TooLong(limit),
         })
     }
 
@@ -125,11 +158,10 @@ impl Exchange<'_> {
         match inbound {
             Inbound::Stream(body) => blobs::upload(body, recorded).await,
             Inbound::Kept(body) => Ok(self.data(family, &body)),
-            Inbound::TooLong => Ok(self.error(
-                StatusCode::PAYLOAD_TOO_LARGE,
-                "InvalidInput",
-                "The request body is larger than 1 MiB.",
-            )),
+            Inbound::TooLong(limit) => {
+                let message = format!("The request body is larger than {}.", limit.name);
+                Ok(self.error(StatusCode::PAYLOAD_TOO_LARGE, "InvalidInput", &message))
+            }
         }
     }
 
@@ -149,7 +181,8 @@ impl Exchange<'_> {
             path: uri.path(),
             query: uri.query(),
             body,
-            link_origin: family.link_origin(self.settings.links).unwrap_or(own),
+            link_origin: family::link_origin(family, self.settings.links).unwrap_or(own),
+            client_request_id: self.client_request_id(),
             tracking: &|| self.request_id.clone(),
         })
     }
@@ -157,7 +190,7 @@ impl Exchange<'_> {
     fn plain(&self, plain: Plain) -> Answer {
         match plain {
             Plain::Html(status) => html(status),
-            Plain::Empty(status) => empty(status),
+            Plain::Empty(status) => Answer::without_body(status),
             Plain::Status(StatusFault {
                 status,
                 retry_after,
@@ -257,9 +290,10 @@ impl Exchange<'_> {
 enum Inbound {
     Kept(Bytes),
     Stream(Incoming),
-    TooLong,
+    TooLong(Limit),
 }
 
-const MAX_BODY: usize = 1024 * 1024;
+/// Vendor, provider, its status, milliseconds.
+const PROVIDER_WARNING: &str = r#"199 - "Microsoft/Microsoft Defender ATP/504/10000""#;
 
 const DIAGNOSTIC: &str = r#"{"ServerInfo":{"DataCenter":"Sandbox","Slice":"E","Ring":"5","ScaleUnit":"001","RoleInstance":"SANDBOX01"}}"#;

@@ -111,12 +111,7 @@ fn stats(state: &State) -> Value {
 }
 
 fn script(state: &State, body: &[u8]) -> Result<Value, ScriptError> {
-    let script = Script::parse(body, &state.settings())?;
-    state.faults.append(script.token, script.api)?;
-    state.replace_settings(script.settings);
-    if script.revoke_tokens {
-        state.tokens.revoke_all();
-    }
+    state.apply(|settings| Script::parse(body, settings))?;
     let (token, api) = state.faults.waiting();
     Ok(json!({"queued": {"token": token, "api": api}}))
 }
@@ -209,7 +204,7 @@ const PATHS: &[(&str, &str, &str)] = &[
     (
         "GET",
         "/_sandbox/requests",
-        "lists the last 10,000 requests as they came",
+        "lists the last 10,000 requests: targets byte for byte, header names in lower case",
     ),
     (
         "GET",

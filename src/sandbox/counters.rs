@@ -6,7 +6,8 @@ use std::sync::{Arc, Mutex};
 use http::StatusCode;
 use serde_json::{Value, json};
 
-use super::state::{Changes, Listener, lock};
+use super::changes::Changes;
+use super::state::{Listener, lock};
 
 /// Totals since the start or the last reset.
 pub(crate) struct Counters {

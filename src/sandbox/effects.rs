@@ -1,12 +1,13 @@
 //! Scripted faults: what can happen to a request.
 
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
-use http::{HeaderValue, StatusCode};
-use serde_json::{Map, Value};
+use http::StatusCode;
+use serde_json::Value;
 
 use super::aadsts::{self, Row};
 use super::actions::Times;
+use super::modifiers::{Modifiers, RetryAfter};
 use super::script::{ScriptError, choice, number, text};
 
 /// What happens to the request.
@@ -18,8 +19,10 @@ pub(crate) enum Effect {
     Damage(Damage),
     /// Another answer, the same from every server.
     Plain(Plain),
+    /// The usual answer of Graph, said to lack what one provider should have added.
+    Partial,
     /// An Entra error.
-    Entra(&'static Row),
+    Entra(Row),
     /// An API error.
     Api(ApiFault),
 }
@@ -32,7 +35,7 @@ impl Effect {
         modifiers: &mut Modifiers,
     ) -> Result<(Self, Times), ScriptError> {
         let effect = match kind {
-            "aadsts" => aadsts(kind, value)?,
+            "aadsts" => aadsts(kind, value, modifiers)?,
             "status" => Self::Plain(Plain::Status(modifiers.answer(status(kind, value)?, None))),
             "code" => {
                 let code = text(kind, value)?;
@@ -62,6 +65,7 @@ impl Effect {
                     Times::Always,
                 ));
             }
+            "partial" => only_true(kind, value, Self::Partial)?,
             "hunting" => {
                 let takes = "cpu_quota, timeout_400, timeout_504 or oversize";
                 Self::Api(ApiFault::Hunting(choice(kind, value, takes, HUNTING)?))
@@ -113,50 +117,6 @@ pub(crate) struct StatusFault {
     pub(crate) body: Option<String>,
 }
 
-/// A `Retry-After` header to send.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum RetryAfter {
-    Seconds(u64),
-    /// The HTTP date this many seconds from the answer.
-    Date(u64),
-}
-
-impl RetryAfter {
-    pub(crate) fn header(self) -> HeaderValue {
-        match self {
-            Self::Seconds(seconds) => HeaderValue::from(seconds),
-            Self::Date(seconds) => {
-                let date =
-                    httpdate::fmt_http_date(SystemTime::now() + Duration::from_secs(seconds));
-                HeaderValue::try_from(date).unwrap_or(HeaderValue::from_static("60"))
-            }
-        }
-    }
-
-    fn parse(key: &str, value: &Value) -> Result<Self, ScriptError> {
-        if let Some(seconds) = value.as_u64() {
-            return Ok(Self::Seconds(seconds));
-        }
-        let date = value.as_str().and_then(|text| text.strip_prefix("date"));
-        let seconds = match date {
-            Some("") => Some(60),
-            Some(rest) => rest
-                .strip_prefix('+')
-                .and_then(|seconds| seconds.parse().ok()),
-            None => None,
-        };
-        match seconds {
-            // More would leave the years an HTTP date can name.
-            Some(seconds) if seconds <= 366 * 24 * 3600 => Ok(Self::Date(seconds)),
-            Some(_) | None => Err(ScriptError::value(
-                key,
-                value,
-                "seconds, \"date\" or \"date+SECONDS\"",
-            )),
-        }
-    }
-}
-
 /// Errors of the API stand-ins alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ApiFault {
@@ -178,60 +138,7 @@ pub(crate) enum HuntingFault {
     Oversize,
 }
 
-/// Keys that go with `status` and `code` alone.
-pub(crate) struct Modifiers {
-    retry_after: Option<RetryAfter>,
-    code: Option<String>,
-    body: Option<String>,
-}
-
-impl Modifiers {
-    pub(crate) fn take(map: &mut Map<String, Value>) -> Result<Self, ScriptError> {
-        // `code` alone is a kind of its own.
-        let code = if map.contains_key("status") {
-            map.remove("code")
-        } else {
-            None
-        };
-        Ok(Self {
-            retry_after: map
-                .remove("retry_after")
-                .map(|value| RetryAfter::parse("retry_after", &value))
-                .transpose()?,
-            code: code.map(|value| text("code", &value)).transpose()?,
-            body: map
-                .remove("body")
-                .map(|value| text("body", &value))
-                .transpose()?,
-        })
-    }
-
-    fn answer(&mut self, status: StatusCode, code: Option<String>) -> StatusFault {
-        StatusFault {
-            status,
-            retry_after: self.retry_after.take(),
-            code: self.code.take().or(code),
-            body: self.body.take(),
-        }
-    }
-
-    pub(crate) fn refuse_left(self, kind: &str) -> Result<(), ScriptError> {
-        let left = [
-            ("retry_after", self.retry_after.is_some()),
-            ("code", self.code.is_some()),
-            ("body", self.body.is_some()),
-        ];
-        match left.into_iter().find(|(_, present)| *present) {
-            Some((key, _)) => Err(ScriptError::Modifier {
-                key,
-                kind: kind.to_owned(),
-            }),
-            None => Ok(()),
-        }
-    }
-}
-
-fn aadsts(kind: &str, value: &Value) -> Result<Effect, ScriptError> {
+fn aadsts(kind: &str, value: &Value, modifiers: &mut Modifiers) -> Result<Effect, ScriptError> {
     let code = number(kind, value)?;
     if code == TENANT_THROTTLED {
         return Ok(Effect::Plain(Plain::Status(StatusFault {
@@ -242,7 +149,7 @@ fn aadsts(kind: &str, value: &Value) -> Result<Effect, ScriptError> {
         })));
     }
     aadsts::row(code)
-        .map(Effect::Entra)
+        .map(|row| Effect::Entra(modifiers.entra(row)))
         .ok_or_else(|| ScriptError::value(kind, value, "a number of the table of Entra errors"))
 }
 
@@ -278,15 +185,3 @@ const HUNTING: &[(&str, HuntingFault)] = &[
     ("timeout_504", HuntingFault::Timeout504),
     ("oversize", HuntingFault::Oversize),
 ];
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_retry_date_is_an_http_date() {
-        let header = RetryAfter::Date(5).header();
-        let date = httpdate::parse_http_date(header.to_str().unwrap()).unwrap();
-        assert!(date > SystemTime::now() && date < SystemTime::now() + Duration::from_secs(7));
-    }
-}

@@ -7,7 +7,7 @@ use hyper::body::Incoming;
 
 use super::aadsts;
 use super::actions::Queue;
-use super::answers::{empty, html, json, plain_text};
+use super::answers::{html, json, plain_text};
 use super::api::Answer;
 use super::calls::wait;
 use super::counters::InFlight;
@@ -65,7 +65,7 @@ async fn token_request(
     match state.faults.take(Queue::Token, Listener::Entra, "") {
         Some(Effect::Plain(plain)) => (scripted(plain), None),
         Some(Effect::Entra(row)) => (
-            caller.refuse(&EntraError::usual(row), &state.settings()),
+            caller.refuse(&EntraError::usual(&row), &state.settings()),
             None,
         ),
         Some(Effect::Wait(pause)) => {
@@ -73,7 +73,9 @@ async fn token_request(
             (caller.token(state, endpoint, form), None)
         }
         Some(Effect::Damage(damage)) => (caller.token(state, endpoint, form), Some(damage)),
-        Some(Effect::Api(_)) | None => (caller.token(state, endpoint, form), None),
+        Some(Effect::Api(_) | Effect::Partial) | None => {
+            (caller.token(state, endpoint, form), None)
+        }
     }
 }
 
@@ -185,7 +187,7 @@ impl Caller {
 fn scripted(plain: Plain) -> Answer {
     match plain {
         Plain::Html(status) => html(status),
-        Plain::Empty(status) => empty(status),
+        Plain::Empty(status) => Answer::without_body(status),
         Plain::Status(StatusFault {
             status,
             retry_after,

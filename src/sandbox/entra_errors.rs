@@ -9,22 +9,22 @@ use super::settings::Settings;
 
 /// An error to answer with: a row and what to say about this request.
 pub(crate) struct EntraError {
-    pub(crate) row: &'static Row,
+    pub(crate) row: Row,
     text: String,
 }
 
 impl EntraError {
     /// An error with the usual words of its row.
-    pub(crate) fn usual(row: &'static Row) -> Self {
+    pub(crate) fn usual(row: &Row) -> Self {
         Self {
-            row,
+            row: *row,
             text: row.text.to_owned(),
         }
     }
 
     /// An error that says more.
-    pub(crate) fn saying(row: &'static Row, text: String) -> Self {
-        Self { row, text }
+    pub(crate) fn saying(row: &Row, text: String) -> Self {
+        Self { row: *row, text }
     }
 
     /// The body. `trace_id` is the `x-ms-request-id` of the answer, `correlation_id` the caller's

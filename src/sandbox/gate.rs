@@ -9,9 +9,11 @@ use http::header::{AUTHORIZATION, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use serde_json::json;
 
+use crate::cloud::Family;
+
 use super::api::Answer;
 use super::calls::Exchange;
-use super::family::Family;
+use super::path::ApiPath;
 use super::rates::{Exceeded, Key, Limit};
 use super::roles;
 use super::settings::RateLimit;
@@ -119,7 +121,8 @@ fn bearer(headers: &HeaderMap, tokens: &Tokens) -> Result<Arc<Grant>, BearerFaul
 }
 
 fn check_roles(exchange: &Exchange<'_>, family: Family, grant: &Grant) -> Result<(), Answer> {
-    let needed = roles::needed(family, &exchange.parts.method, exchange.parts.uri.path());
+    let path = ApiPath::of(exchange.parts.uri.path());
+    let needed = roles::needed(family, &exchange.parts.method, &path);
     if needed.is_empty()
         || grant
             .roles
@@ -140,15 +143,17 @@ fn count(exchange: &Exchange<'_>, family: Family, grant: &Grant) -> Result<(), A
     let (rule, limit, with_header, code) = match &exchange.settings.rate_limit {
         RateLimit::Off => return Ok(()),
         RateLimit::Documented => {
-            let (rule, limit) =
-                Limit::documented(&exchange.parts.method, exchange.parts.uri.path());
-            (rule, limit, true, "TooManyRequests")
+            let path = ApiPath::of(exchange.parts.uri.path());
+            match Limit::documented(family, &exchange.parts.method, &path) {
+                Some((rule, limit)) => (rule, limit, true, "TooManyRequests"),
+                None => return Ok(()),
+            }
         }
         RateLimit::Custom {
             limit,
             retry_after,
             code,
-        } => ("", *limit, *retry_after, code.as_str()),
+        } => (String::new(), *limit, *retry_after, code.as_str()),
     };
     let key = Key {
         family,

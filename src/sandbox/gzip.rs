@@ -5,28 +5,10 @@ use std::io::Write as _;
 use bytes::Bytes;
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
+use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue};
 
 use super::api::Payload;
-
-pub(crate) fn accepts_gzip(headers: &HeaderMap) -> bool {
-    headers
-        .get_all(ACCEPT_ENCODING)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .any(|coding| {
-            let mut parts = coding.split(';').map(str::trim);
-            let named = parts
-                .next()
-                .is_some_and(|name| name.eq_ignore_ascii_case("gzip") || name == "*");
-            let refused = parts
-                .filter_map(|part| part.strip_prefix("q="))
-                .any(|weight| weight.parse().is_ok_and(|weight: f32| weight <= 0.0));
-            named && !refused
-        })
-}
 
 /// Compresses text; bodies that are binary or compressed already stay as they are.
 pub(crate) fn compress(payload: Payload, headers: &mut HeaderMap) -> Payload {
@@ -87,24 +69,6 @@ mod tests {
     use std::io::Read as _;
 
     use super::*;
-
-    #[test]
-    fn gzip_is_a_matter_of_the_header() {
-        for (value, accepted) in [
-            ("gzip", true),
-            ("br, GZip;q=0.5", true),
-            ("*", true),
-            ("gzip;q=0", false),
-            ("gzip; q=0.0, br", false),
-            ("identity", false),
-            ("xgzip", false),
-        ] {
-            let mut headers = HeaderMap::new();
-            headers.insert(ACCEPT_ENCODING, HeaderValue::from_static(value));
-            assert_eq!(accepts_gzip(&headers), accepted, "{value}");
-        }
-        assert!(!accepts_gzip(&HeaderMap::new()));
-    }
 
     #[test]
     fn a_stream_is_compressed_piece_by_piece() {

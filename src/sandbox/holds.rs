@@ -6,7 +6,8 @@ use std::sync::{Arc, Mutex};
 
 use tokio::sync::Notify;
 
-use super::state::{Changes, lock};
+use super::changes::Changes;
+use super::state::lock;
 
 /// The held requests by name.
 pub(crate) struct Holds {

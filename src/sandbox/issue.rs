@@ -4,9 +4,11 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde_json::{Map, Value};
 
+use crate::cloud::Family;
+
 use super::aadsts;
 use super::entra_errors::EntraError;
-use super::family::Family;
+use super::family;
 use super::roles;
 use super::state::State;
 use super::token_form::{Endpoint, Form, Version, missing};
@@ -48,17 +50,13 @@ impl Issued {
 
 pub(crate) fn issue(state: &State, endpoint: &Endpoint, form: &Form) -> Result<Issued, EntraError> {
     let options = &state.options;
-    let known = |tenant: &&String| tenant.eq_ignore_ascii_case(&endpoint.tenant);
-    let tenant = std::iter::once(&options.tenant)
-        .chain(&options.customers)
-        .find(known)
-        .ok_or_else(|| {
-            let text = format!(
-                "Tenant '{}' not found. Check that you have the right tenant id and cloud.",
-                endpoint.tenant
-            );
-            EntraError::saying(&aadsts::UNKNOWN_TENANT, text)
-        })?;
+    let tenant = options.tenant_named(&endpoint.tenant).ok_or_else(|| {
+        let text = format!(
+            "Tenant '{}' not found. Check that you have the right tenant id and cloud.",
+            endpoint.tenant
+        );
+        EntraError::saying(&aadsts::UNKNOWN_TENANT, text)
+    })?;
     if form.require("grant_type")? != "client_credentials" {
         return Err(EntraError::usual(&aadsts::BAD_GRANT_TYPE));
     }
@@ -69,7 +67,7 @@ pub(crate) fn issue(state: &State, endpoint: &Endpoint, form: &Form) -> Result<I
     let token = state.tokens.issue(Order {
         family,
         audience: resource.clone(),
-        tenant: tenant.clone(),
+        tenant: tenant.to_owned(),
         client_id: options.client_id.clone(),
         roles: settings.roles.clone().unwrap_or_else(|| roles::all(family)),
         lifetime,
@@ -136,7 +134,7 @@ fn resource(
             })?
         }
     };
-    let family = Family::of_resource(resource).ok_or_else(|| {
+    let family = family::of_resource(resource).ok_or_else(|| {
         let text = format!(
             "The resource principal named {resource} was not found in the tenant named {tenant}. This can happen if \
              the application has not been installed by the administrator of the tenant."

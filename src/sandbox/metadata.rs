@@ -5,7 +5,7 @@ use http::{StatusCode, Uri};
 use serde_json::{Value, json};
 
 use super::aadsts::Row;
-use super::answers::{empty, json as json_answer};
+use super::answers::json as json_answer;
 use super::api::Answer;
 use super::entra::Caller;
 use super::entra_errors::EntraError;
@@ -24,21 +24,19 @@ pub(crate) fn answer(state: &State, uri: &Uri, caller: &Caller) -> Answer {
             json_answer(StatusCode::OK, &json!({"keys": []}))
         }
         ["common", "discovery", "instance"] => json_answer(StatusCode::OK, &instance(state)),
-        _ => empty(StatusCode::NOT_FOUND),
+        _ => Answer::without_body(StatusCode::NOT_FOUND),
     }
 }
 
 fn openid(state: &State, tenant: &str, version: &str, caller: &Caller) -> Answer {
-    let options = &state.options;
     let alias = ["common", "organizations", "consumers"].contains(&tenant);
-    let known = std::iter::once(&options.tenant)
-        .chain(&options.customers)
-        .any(|known| known.eq_ignore_ascii_case(tenant));
-    if !alias && !known {
-        return caller.refuse(&EntraError::usual(&INVALID_TENANT), &state.settings());
-    }
+    // Entra puts the id in the place of a domain.
+    let (tenant, issuer_tenant) = match state.options.tenant_named(tenant) {
+        _ if alias => (tenant, "{tenantid}"),
+        Some(id) => (id, id),
+        None => return caller.refuse(&EntraError::usual(&INVALID_TENANT), &state.settings()),
+    };
     let origin = &state.origins.entra;
-    let issuer_tenant = if alias { "{tenantid}" } else { tenant };
     let issuer = match version {
         "" => format!("https://sts.windows.net/{issuer_tenant}/"),
         _ => format!("{origin}/{issuer_tenant}/v2.0"),

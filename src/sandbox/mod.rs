@@ -9,6 +9,7 @@ mod answers;
 mod api;
 mod blobs;
 mod calls;
+mod changes;
 mod control;
 mod counters;
 mod effects;
@@ -21,7 +22,9 @@ mod gzip;
 mod holds;
 mod issue;
 mod metadata;
+mod modifiers;
 mod outgoing;
+mod path;
 mod rates;
 mod requests;
 mod roles;
@@ -40,7 +43,7 @@ use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
@@ -174,6 +177,8 @@ impl std::fmt::Debug for Sandbox {
 pub struct Options {
     /// Tenant of the registered application.
     pub tenant: String,
+    /// A domain of that tenant, by which token requests may name it too.
+    pub domain: String,
     /// Other tenants that consented to the application, as customers of a partner do.
     pub customers: Vec<String>,
     /// Client id of the one registered application.
@@ -184,6 +189,8 @@ pub struct Options {
     pub token_lifetime: Duration,
     /// Which host the links in API answers name at first.
     pub links: Links,
+    /// The present that the records of the APIs are dated from. Tokens, limits and faults use the real clock always.
+    pub now: Now,
     /// Whether HTTP/2 is offered beside HTTP/1.1; clients choose by ALPN.
     pub http2: bool,
     /// Loopback port of the Entra stand-in; 0 lets the system choose.
@@ -198,6 +205,7 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             tenant: "5a9db0c5-0000-4000-8000-000000000001".into(),
+            domain: "contoso.example".into(),
             customers: vec![
                 "5a9db0c5-0000-4000-8000-000000000002".into(),
                 "5a9db0c5-0000-4000-8000-000000000003".into(),
@@ -206,12 +214,37 @@ impl Default for Options {
             client_secret: "sandbox-secret-do-not-use".into(),
             token_lifetime: Duration::from_secs(3599),
             links: Links::Global,
+            // 2026-11-01T00:00:00Z.
+            now: Now::Fixed(UNIX_EPOCH + Duration::from_hours(498_192)),
             http2: true,
             entra_port: 0,
             defender_port: 0,
             graph_port: 0,
         }
     }
+}
+
+impl Options {
+    /// The id of the tenant that `name` is the id or a domain of, in any case; `None` for a tenant that did not consent to the
+    /// application.
+    pub(crate) fn tenant_named(&self, name: &str) -> Option<&str> {
+        if name.eq_ignore_ascii_case(&self.domain) {
+            return Some(&self.tenant);
+        }
+        std::iter::once(&self.tenant)
+            .chain(&self.customers)
+            .find(|tenant| tenant.eq_ignore_ascii_case(name))
+            .map(String::as_str)
+    }
+}
+
+/// The present of the data.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Now {
+    /// This time for ever: equal records with equal dates at every start. A change is a second later than the one before.
+    Fixed(SystemTime),
+    /// The clock runs: records are dated from the start of the UTC hour, changes with the time at which they are made.
+    Running,
 }
 
 /// Where the `proxy.toml` of [`Sandbox::proxy_toml`] finds the client secret.

@@ -7,7 +7,9 @@ use std::time::{Duration, Instant};
 
 use http::Method;
 
-use super::family::Family;
+use crate::cloud::Family;
+
+use super::path::ApiPath;
 use super::state::lock;
 
 /// The calls let through lately.
@@ -50,7 +52,7 @@ pub(crate) struct Key {
     pub(crate) family: Family,
     pub(crate) tenant: String,
     pub(crate) client_id: String,
-    pub(crate) rule: &'static str,
+    pub(crate) rule: String,
 }
 
 /// Calls allowed.
@@ -61,23 +63,30 @@ pub(crate) struct Limit {
 }
 
 impl Limit {
-    /// The documented limit of a call and the rule it comes from; calls without one share the usual
-    /// 100 and 1500.
-    pub(crate) fn documented(method: &Method, path: &str) -> (&'static str, Self) {
-        let path = path.to_ascii_lowercase().replacen("/api/v1.0/", "/api/", 1);
-        DOCUMENTED
+    /// The limit of a call and the name of the rule it comes from.
+    ///
+    /// Calls without a documented limit have the usual 100 and 1500 for each collection. Graph documents none that is as simple,
+    /// so its other calls have no limit.
+    pub(crate) fn documented(
+        family: Family,
+        method: &Method,
+        path: &ApiPath,
+    ) -> Option<(String, Self)> {
+        let method = if method == Method::HEAD {
+            "GET"
+        } else {
+            method.as_str()
+        };
+        let documented = DOCUMENTED
             .iter()
-            .find(|(name, rule_method, suffix, _)| {
-                method.as_str() == *rule_method
-                    && if *suffix {
-                        path.ends_with(name)
-                    } else {
-                        path.starts_with(name)
-                    }
-            })
-            .map_or(("other", per(100, 1500)), |(name, _, _, limit)| {
-                (*name, *limit)
-            })
+            .find(|row| row.family == family && row.method == method && path.is_below(row.path));
+        match (documented, family) {
+            (Some(row), _) => Some((format!("{method} {}", row.path), row.limit)),
+            (None, Family::Xdr | Family::Endpoint) => {
+                Some((path.collection().to_owned(), per(100, 1500)))
+            }
+            (None, Family::Graph) => None,
+        }
     }
 }
 
@@ -121,6 +130,30 @@ fn exceeded(
     })
 }
 
+struct Row {
+    family: Family,
+    method: &'static str,
+    /// As [`ApiPath::is_below`] takes it.
+    path: &'static str,
+    limit: Limit,
+}
+
+const fn row(family: Family, method: &'static str, path: &'static str, limit: Limit) -> Row {
+    Row {
+        family,
+        method,
+        path,
+        limit,
+    }
+}
+
+const fn per_minute(per_minute: u32) -> Limit {
+    Limit {
+        per_minute,
+        per_hour: None,
+    }
+}
+
 const fn per(per_minute: u32, per_hour: u32) -> Limit {
     Limit {
         per_minute,
@@ -133,69 +166,28 @@ const HOUR: Duration = Duration::from_hours(1);
 /// More than any hourly limit that can be set.
 pub(crate) const MAX_CALLS: usize = 100_000;
 
-/// Path (lower case, without the version), method, whether it is the path's end, limit. First match
-/// wins.
-const DOCUMENTED: &[(&str, &str, bool, Limit)] = &[
-    ("/api/incidents/", "GET", false, per(100, 1500)),
-    ("/api/incidents", "GET", false, per(50, 1500)),
-    ("/api/incidents", "PATCH", false, per(50, 1500)),
-    (
-        "/api/advancedhunting/run",
-        "POST",
-        false,
-        Limit {
-            per_minute: 45,
-            per_hour: None,
-        },
-    ),
-    ("/api/advancedqueries/run", "POST", false, per(45, 1500)),
-    (
-        "/runhuntingquery",
-        "POST",
-        true,
-        Limit {
-            per_minute: 45,
-            per_hour: None,
-        },
-    ),
-    ("/api/alerts/batchupdate", "POST", false, per(10, 500)),
-    (
-        "/api/alerts/createalertbyreference",
-        "POST",
-        false,
-        Limit {
-            per_minute: 15,
-            per_hour: None,
-        },
-    ),
-    ("/getpackageuri", "GET", true, per(2, 120)),
-    (
-        "/runliveresponse",
-        "POST",
-        true,
-        Limit {
-            per_minute: 10,
-            per_hour: None,
-        },
-    ),
-    (
-        "/api/indicators/import",
-        "POST",
-        false,
-        Limit {
-            per_minute: 30,
-            per_hour: None,
-        },
-    ),
-    ("/api/indicators/batchdelete", "POST", false, per(30, 1500)),
-    (
-        "/api/machines/softwarevulnerabilitiesexport",
-        "GET",
-        false,
-        per(5, 20),
-    ),
-    ("bymachine", "GET", true, per(30, 1000)),
-    ("/api/deviceavinfo", "GET", false, per(30, 1000)),
+/// First match wins.
+#[rustfmt::skip]
+const DOCUMENTED: &[Row] = &[
+    row(Family::Xdr, "GET", "incidents/*", per(100, 1500)),
+    row(Family::Xdr, "GET", "incidents", per(50, 1500)),
+    row(Family::Xdr, "PATCH", "incidents", per(50, 1500)),
+    row(Family::Xdr, "POST", "advancedhunting/run", per_minute(45)),
+    row(Family::Endpoint, "POST", "advancedqueries/run", per(45, 1500)),
+    row(Family::Endpoint, "POST", "alerts/batchupdate", per(10, 500)),
+    row(Family::Endpoint, "POST", "alerts/createalertbyreference", per_minute(15)),
+    row(Family::Endpoint, "GET", "machineactions/*/getpackageuri", per(2, 120)),
+    row(Family::Endpoint, "POST", "machines/*/runliveresponse", per_minute(10)),
+    row(Family::Endpoint, "POST", "indicators/import", per_minute(30)),
+    row(Family::Endpoint, "POST", "indicators/batchdelete", per(30, 1500)),
+    row(Family::Endpoint, "GET", "machines/softwarevulnerabilitiesbymachine", per(30, 1000)),
+    row(Family::Endpoint, "GET", "machines/secureconfigurationsassessmentbymachine", per(30, 1000)),
+    row(Family::Endpoint, "GET", "machines/softwarevulnerabilitychangesbymachine", per(30, 1000)),
+    row(Family::Endpoint, "GET", "machines/infogatheringexport", per(30, 1000)),
+    row(Family::Endpoint, "GET", "machines/softwarevulnerabilitiesexport", per(5, 20)),
+    row(Family::Endpoint, "GET", "machines/secureconfigurationsassessmentexport", per(5, 20)),
+    row(Family::Endpoint, "GET", "deviceavinfo", per(30, 1000)),
+    row(Family::Graph, "POST", "runhuntingquery", per_minute(45)),
 ];
 
 #[cfg(test)]
@@ -207,7 +199,7 @@ mod tests {
             family: Family::Xdr,
             tenant: tenant.into(),
             client_id: "c".into(),
-            rule: "",
+            rule: String::new(),
         }
     }
 
@@ -236,19 +228,61 @@ mod tests {
 
     #[test]
     fn documented_limits_follow_the_path() {
-        for (method, path, per_minute) in [
-            (Method::GET, "/api/incidents", 50),
-            (Method::GET, "/api/v1.0/Incidents/12", 100),
-            (Method::POST, "/api/alerts/batchUpdate", 10),
-            (Method::GET, "/api/machineactions/1/GetPackageUri", 2),
-            (Method::POST, "/beta/security/runHuntingQuery", 45),
-            (Method::GET, "/api/whatever", 100),
+        use Family::{Endpoint, Graph, Xdr};
+        let export = "/api/machines/SecureConfigurationsAssessmentByMachine";
+        for (family, method, path, per_minute) in [
+            (Xdr, Method::GET, "/api/incidents", Some(50)),
+            (Xdr, Method::HEAD, "/api/incidents", Some(50)),
+            (Xdr, Method::GET, "/api/v1.0/Incidents/12", Some(100)),
+            (Xdr, Method::GET, "/api/incidents(12)", Some(100)),
+            (Endpoint, Method::POST, "/api/alerts/batchUpdate", Some(10)),
+            (
+                Endpoint,
+                Method::GET,
+                "/api/machineactions/1/GetPackageUri",
+                Some(2),
+            ),
+            (Endpoint, Method::GET, export, Some(30)),
+            (Endpoint, Method::GET, "/api/whatever", Some(100)),
+            (
+                Graph,
+                Method::POST,
+                "/beta/security/runHuntingQuery",
+                Some(45),
+            ),
+            (
+                Graph,
+                Method::POST,
+                "/v1.0/security/microsoft.graph.security.runHuntingQuery",
+                Some(45),
+            ),
+            (Graph, Method::GET, "/v1.0/security/alerts_v2", None),
         ] {
+            let documented = Limit::documented(family, &method, &ApiPath::of(path));
             assert_eq!(
-                Limit::documented(&method, path).1.per_minute,
+                documented.map(|(_, limit)| limit.per_minute),
                 per_minute,
                 "{method} {path}"
             );
         }
+    }
+
+    #[test]
+    fn each_collection_has_a_budget_of_its_own() {
+        let rule = |method, path| {
+            let documented = Limit::documented(Family::Endpoint, &method, &ApiPath::of(path));
+            documented.map(|(rule, _)| rule)
+        };
+        let machines = rule(Method::GET, "/api/machines");
+        assert!(machines.is_some());
+        assert_eq!(
+            machines,
+            rule(Method::POST, "/api/v1.0/Machines/1f/isolate")
+        );
+        assert_ne!(machines, rule(Method::GET, "/api/alerts"));
+        assert_ne!(
+            machines,
+            rule(Method::POST, "/api/machines/1f/runliveresponse")
+        );
     }
 }

@@ -1,4 +1,5 @@
-//! The requests that reached the stand-ins, as they came.
+//! The requests that reached the stand-ins: targets byte for byte; header names in lower case, as hyper gives them; of bodies
+//! the length.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -2,17 +2,17 @@
 
 use http::Method;
 
-use super::family::Family;
+use crate::cloud::Family;
+
+use super::path::ApiPath;
 
 /// Any one of these roles allows the call; empty when it needs none. Paths the table does not name
 /// need none either: the API answers 404 for most of them.
-pub(crate) fn needed(family: Family, method: &Method, path: &str) -> &'static [&'static str] {
-    let path = path.to_ascii_lowercase();
+pub(crate) fn needed(family: Family, method: &Method, path: &ApiPath) -> &'static [&'static str] {
     let reads = method == Method::GET || method == Method::HEAD;
     RULES
         .iter()
-        .filter(|rule| rule.family == family)
-        .find(|rule| rule.matches(&path))
+        .find(|rule| rule.family == family && path.is_below(rule.path))
         .map_or(&[], |rule| if reads { rule.read } else { rule.write })
 }
 
@@ -32,54 +32,29 @@ pub(crate) fn all(family: Family) -> Vec<String> {
 
 struct Rule {
     family: Family,
-    /// The collection, a whole lower-case path segment.
-    collection: &'static str,
-    /// The last segment, or any.
-    action: Option<&'static str>,
+    /// As [`ApiPath::is_below`] takes it.
+    path: &'static str,
     read: &'static [&'static str],
     write: &'static [&'static str],
 }
 
-impl Rule {
-    fn matches(&self, path: &str) -> bool {
-        let mut segments = path
-            .split('/')
-            .filter(|segment| !segment.is_empty())
-            .skip(1)
-            .peekable();
-        // `/api/v1.0/…` and `/v1.0/security/…` both have one more segment in front.
-        if matches!(segments.peek(), Some(&("v1.0" | "security"))) {
-            segments.next();
-        }
-        let collection = segments.next().unwrap_or_default();
-        let last = segments.last().unwrap_or_default();
-        collection == self.collection && self.action.is_none_or(|action| last == action)
-    }
-}
-
 const fn rule(
     family: Family,
-    collection: &'static str,
+    path: &'static str,
     read: &'static [&'static str],
     write: &'static [&'static str],
 ) -> Rule {
     Rule {
         family,
-        collection,
-        action: None,
+        path,
         read,
         write,
     }
 }
 
-const fn machine(action: &'static str, roles: &'static [&'static str]) -> Rule {
-    Rule {
-        family: Family::Endpoint,
-        collection: "machines",
-        action: Some(action),
-        read: roles,
-        write: roles,
-    }
+/// A call of Defender for Endpoint that needs the same with every method.
+const fn call(path: &'static str, roles: &'static [&'static str]) -> Rule {
+    rule(Family::Endpoint, path, roles, roles)
 }
 
 const ALERT_READ: &[&str] = &["Alert.Read.All", "Alert.ReadWrite.All"];
@@ -87,6 +62,8 @@ const ALERT_WRITE: &[&str] = &["Alert.ReadWrite.All"];
 const MACHINE_READ: &[&str] = &["Machine.Read.All", "Machine.ReadWrite.All"];
 const MACHINE_WRITE: &[&str] = &["Machine.ReadWrite.All"];
 const VULNERABILITY: &[&str] = &["Vulnerability.Read.All"];
+/// Their page names the first; the second is what the same data needs elsewhere.
+const CONFIGURATION: &[&str] = &["Vulnerability.Read.All", "SecurityRecommendation.Read.All"];
 const INDICATOR: &[&str] = &["Ti.ReadWrite", "Ti.ReadWrite.All"];
 const LIBRARY: &[&str] = &["Library.Manage"];
 const HUNTING: &[&str] = &["AdvancedHunting.Read.All"];
@@ -102,33 +79,38 @@ const RULES: &[Rule] = &[
     rule(Family::Xdr, "advancedhunting", HUNTING, HUNTING),
     rule(Family::Endpoint, "alerts", ALERT_READ, ALERT_WRITE),
     rule(Family::Endpoint, "investigations", ALERT_READ, ALERT_WRITE),
-    rule(Family::Endpoint, "advancedqueries", QUERY, QUERY),
-    machine("isolate", &["Machine.Isolate"]),
-    machine("unisolate", &["Machine.Isolate"]),
-    machine("runantivirusscan", &["Machine.Scan"]),
-    machine("offboard", &["Machine.Offboard"]),
-    machine("collectinvestigationpackage", &["Machine.CollectForensics"]),
-    machine("restrictcodeexecution", &["Machine.RestrictExecution"]),
-    machine("unrestrictcodeexecution", &["Machine.RestrictExecution"]),
-    machine("stopandquarantinefile", &["Machine.StopAndQuarantine"]),
-    machine("runliveresponse", &["Machine.LiveResponse"]),
-    machine("alerts", ALERT_READ),
+    call("advancedqueries", QUERY),
+    call("machines/*/isolate", &["Machine.Isolate"]),
+    call("machines/*/unisolate", &["Machine.Isolate"]),
+    call("machines/*/runantivirusscan", &["Machine.Scan"]),
+    call("machines/*/offboard", &["Machine.Offboard"]),
+    call("machines/*/collectinvestigationpackage", &["Machine.CollectForensics"]),
+    call("machines/*/restrictcodeexecution", &["Machine.RestrictExecution"]),
+    call("machines/*/unrestrictcodeexecution", &["Machine.RestrictExecution"]),
+    call("machines/*/stopandquarantinefile", &["Machine.StopAndQuarantine"]),
+    call("machines/*/runliveresponse", &["Machine.LiveResponse"]),
+    call("machines/*/alerts", ALERT_READ),
+    call("machines/*/vulnerabilities", VULNERABILITY),
+    call("machines/*/software", SOFTWARE),
+    call("machines/*/recommendations", RECOMMENDATION),
+    call("machines/softwarevulnerabilitiesbymachine", VULNERABILITY),
+    call("machines/softwarevulnerabilitychangesbymachine", VULNERABILITY),
+    call("machines/softwarevulnerabilitiesexport", VULNERABILITY),
+    call("machines/secureconfigurationsassessmentbymachine", CONFIGURATION),
+    call("machines/secureconfigurationsassessmentexport", CONFIGURATION),
     rule(Family::Endpoint, "machines", MACHINE_READ, MACHINE_WRITE),
-    Rule {
-        family: Family::Endpoint, collection: "machineactions", action: Some("getpackageuri"),
-        read: &["Machine.CollectForensics"], write: &["Machine.CollectForensics"],
-    },
+    call("machineactions/*/getpackageuri", &["Machine.CollectForensics"]),
     rule(Family::Endpoint, "machineactions", MACHINE_READ, MACHINE_WRITE),
-    rule(Family::Endpoint, "deviceavinfo", MACHINE_READ, MACHINE_READ),
-    rule(Family::Endpoint, "vulnerabilities", VULNERABILITY, VULNERABILITY),
-    rule(Family::Endpoint, "software", SOFTWARE, SOFTWARE),
-    rule(Family::Endpoint, "recommendations", RECOMMENDATION, RECOMMENDATION),
-    rule(Family::Endpoint, "indicators", INDICATOR, INDICATOR),
-    rule(Family::Endpoint, "libraryfiles", LIBRARY, LIBRARY),
-    rule(Family::Endpoint, "files", &["File.Read.All"], &["File.Read.All"]),
-    rule(Family::Endpoint, "domains", &["Url.Read.All"], &["Url.Read.All"]),
-    rule(Family::Endpoint, "ips", &["Ip.Read.All"], &["Ip.Read.All"]),
-    rule(Family::Endpoint, "users", &["User.Read.All"], &["User.Read.All"]),
+    call("deviceavinfo", MACHINE_READ),
+    call("vulnerabilities", VULNERABILITY),
+    call("software", SOFTWARE),
+    call("recommendations", RECOMMENDATION),
+    call("indicators", INDICATOR),
+    call("libraryfiles", LIBRARY),
+    call("files", &["File.Read.All"]),
+    call("domains", &["Url.Read.All"]),
+    call("ips", &["Ip.Read.All"]),
+    call("users", &["User.Read.All"]),
     rule(Family::Graph, "incidents", &["SecurityIncident.Read.All", "SecurityIncident.ReadWrite.All"], &["SecurityIncident.ReadWrite.All"]),
     rule(Family::Graph, "alerts_v2", &["SecurityAlert.Read.All", "SecurityAlert.ReadWrite.All"], &["SecurityAlert.ReadWrite.All"]),
     rule(Family::Graph, "alerts", &["SecurityEvents.Read.All", "SecurityEvents.ReadWrite.All"], &["SecurityEvents.ReadWrite.All"]),
@@ -173,9 +155,67 @@ mod tests {
                 "/v1.0/security/runHuntingQuery",
                 GRAPH_HUNTING,
             ),
+            (
+                Family::Graph,
+                Method::POST,
+                "/v1.0/security/microsoft.graph.security.runHuntingQuery",
+                GRAPH_HUNTING,
+            ),
+            (
+                Family::Endpoint,
+                Method::GET,
+                "/api/machines/1f/alerts/$count",
+                ALERT_READ,
+            ),
+            (
+                Family::Endpoint,
+                Method::GET,
+                "/api/machines/$count",
+                MACHINE_READ,
+            ),
+            (
+                Family::Endpoint,
+                Method::GET,
+                "/api/machines/1f/vulnerabilities",
+                VULNERABILITY,
+            ),
+            (
+                Family::Endpoint,
+                Method::GET,
+                "/api/machines/SoftwareVulnerabilitiesByMachine",
+                VULNERABILITY,
+            ),
+            (
+                Family::Endpoint,
+                Method::GET,
+                "/api/machines/SoftwareVulnerabilitiesExport",
+                VULNERABILITY,
+            ),
+            (
+                Family::Endpoint,
+                Method::GET,
+                "/api/machines/SecureConfigurationsAssessmentByMachine",
+                CONFIGURATION,
+            ),
+            (
+                Family::Endpoint,
+                Method::GET,
+                "/api/machines/InfoGatheringExport",
+                MACHINE_READ,
+            ),
+            (
+                Family::Xdr,
+                Method::PATCH,
+                "/api/incidents(7)",
+                &["Incident.ReadWrite.All"],
+            ),
             (Family::Endpoint, Method::GET, "/api/sandbox/echo", &[]),
         ] {
-            assert_eq!(needed(family, &method, path), roles, "{method} {path}");
+            assert_eq!(
+                needed(family, &method, &ApiPath::of(path)),
+                roles,
+                "{method} {path}"
+            );
         }
     }
 

@@ -99,7 +99,21 @@ pub(crate) fn text(key: &str, value: &Value) -> Result<String, ScriptError> {
         .ok_or_else(|| ScriptError::value(key, value, "text"))
 }
 
-/// One of a few words.
+/// One of a few words, as it stands in `known`.
+pub(crate) fn word(
+    key: &str,
+    value: &Value,
+    takes: &'static str,
+    known: &[&'static str],
+) -> Result<&'static str, ScriptError> {
+    value
+        .as_str()
+        .and_then(|word| known.iter().find(|known| **known == word))
+        .copied()
+        .ok_or_else(|| ScriptError::value(key, value, takes))
+}
+
+/// What one of a few words means.
 pub(crate) fn choice<T: Copy>(
     key: &str,
     value: &Value,
@@ -136,4 +150,4 @@ fn actions(key: &str, value: Value, queue: Queue) -> Result<Vec<Action>, ScriptE
 
 /// Every kind of action.
 pub(crate) const KINDS: &str = "aadsts, status, code, html, empty, empty_200, reset, delay_ms, slow_body_ms, truncate, \
-                                truncated_json, hold, unauthorized, claims_challenge, licence_401, hunting";
+                                truncated_json, hold, unauthorized, claims_challenge, licence_401, partial, hunting";

@@ -3,16 +3,17 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use http::StatusCode;
-use tokio::sync::watch;
 use uuid::Uuid;
 
 use super::Options;
-use super::api::{self, Answer, Api};
+use super::api::{self, Answer, Api, RequestIds};
+use super::changes::Changes;
 use super::counters::Counters;
 use super::faults::Faults;
 use super::holds::Holds;
 use super::rates::RateLimiter;
 use super::requests::RequestLog;
+use super::script::{Script, ScriptError};
 use super::settings::Settings;
 use super::tokens::Tokens;
 
@@ -42,7 +43,7 @@ impl State {
             faults: Faults::new(),
             rates: RateLimiter::new(),
             holds: Holds::new(changes.clone()),
-            api: Api::new(),
+            api: Api::new(options.now),
             changes,
             options,
             origins,
@@ -54,21 +55,38 @@ impl State {
         Arc::clone(&lock(&self.settings))
     }
 
-    pub(crate) fn replace_settings(&self, settings: Settings) {
-        self.api.page_size(settings.page_size);
-        *lock(&self.settings) = Arc::new(settings);
+    /// Applies a script that is made from the settings as they are: all of it or nothing, and one script at a time, so that
+    /// none undoes another's change.
+    ///
+    /// # Errors
+    /// As `make` fails, or when too many actions would wait.
+    pub(crate) fn apply(
+        &self,
+        make: impl FnOnce(&Settings) -> Result<Script, ScriptError>,
+    ) -> Result<(), ScriptError> {
+        let mut settings = lock(&self.settings);
+        let script = make(&settings)?;
+        self.faults.append(script.token, script.api)?;
+        self.api.page_size(script.settings.page_size);
+        *settings = Arc::new(script.settings);
+        if script.revoke_tokens {
+            self.tokens.revoke_all();
+        }
+        Ok(())
     }
 
     /// Back to the state of the start. Tokens stay valid and open connections stay open, so a
     /// client under test needs no restart; held requests go on.
     pub(crate) fn reset(&self) {
+        // Held throughout, so that a script comes wholly before or wholly after.
+        let mut settings = lock(&self.settings);
         self.faults.clear();
         self.holds.release_all();
         self.rates.clear();
         self.requests.clear();
         self.counters.clear();
         self.api.reset();
-        self.replace_settings(Settings::initial(&self.options));
+        *settings = Arc::new(Settings::initial(&self.options));
     }
 }
 
@@ -104,30 +122,12 @@ impl Listener {
         status: StatusCode,
         code: &str,
         message: &str,
-        tracking: String,
+        ids: RequestIds<'_>,
     ) -> Answer {
         match self {
-            Self::Graph => api::graph_error(status, code, message, tracking),
-            Self::Entra | Self::Defender => api::error(status, code, message, tracking),
+            Self::Graph => api::graph_error(status, code, message, ids),
+            Self::Entra | Self::Defender => api::error(status, code, message, ids.own.to_owned()),
         }
-    }
-}
-
-/// Wakes those who wait for a counter to reach a value.
-#[derive(Clone)]
-pub(crate) struct Changes(watch::Sender<()>);
-
-impl Changes {
-    fn new() -> Self {
-        Self(watch::Sender::new(()))
-    }
-
-    pub(crate) fn notify(&self) {
-        self.0.send_replace(());
-    }
-
-    pub(crate) fn subscribe(&self) -> watch::Receiver<()> {
-        self.0.subscribe()
     }
 }
 
@@ -138,4 +138,32 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 pub(crate) fn guid() -> String {
     Uuid::new_v4().to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn scripts_are_made_one_at_a_time() {
+        let origins = Origins {
+            entra: String::new(),
+            defender: String::new(),
+            graph: String::new(),
+        };
+        let state = State::new(Options::default(), origins);
+        let applied = state.apply(|settings| {
+            assert!(
+                state.settings.try_lock().is_err(),
+                "another could be made meanwhile"
+            );
+            Script::parse(br#"{"settings": {"page_size": 7}}"#, settings)
+        });
+        assert_eq!(applied, Ok(()));
+        assert_eq!(state.settings().page_size, Some(7));
+        let refused =
+            state.apply(|settings| Script::parse(br#"{"settings": {"page_size": 0}}"#, settings));
+        assert!(refused.is_err());
+        assert_eq!(state.settings().page_size, Some(7));
+    }
 }

@@ -1,6 +1,7 @@
 //! The certificates of one start: an authority and a leaf for the loopback names.
 
 use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
@@ -42,7 +43,7 @@ pub(crate) enum TlsError {
 }
 
 fn authority() -> Result<CertificateParams, rcgen::Error> {
-    let mut params = CertificateParams::new(Vec::new())?;
+    let mut params = dated(CertificateParams::new(Vec::new())?);
     params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
     params.key_usages = vec![
         KeyUsagePurpose::KeyCertSign,
@@ -56,13 +57,21 @@ fn authority() -> Result<CertificateParams, rcgen::Error> {
 
 fn leaf() -> Result<CertificateParams, rcgen::Error> {
     let names = ["localhost", "127.0.0.1", "::1"].map(str::to_owned);
-    let mut params = CertificateParams::new(names)?;
+    let mut params = dated(CertificateParams::new(names)?);
     params.use_authority_key_identifier_extension = true;
     params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
     params
         .distinguished_name
         .push(DnType::CommonName, "localhost");
     Ok(params)
+}
+
+/// Valid from a day ago, for clients whose clock is behind, and no longer than all clients accept (Apple's: 825 days).
+fn dated(mut params: CertificateParams) -> CertificateParams {
+    let now = SystemTime::now();
+    params.not_before = (now - DAY).into();
+    params.not_after = (now + LIFETIME).into();
+    params
 }
 
 fn server(
@@ -80,4 +89,27 @@ fn server(
     }
     config.alpn_protocols.push(b"http/1.1".to_vec());
     Ok(config)
+}
+
+const DAY: Duration = Duration::from_hours(24);
+const LIFETIME: Duration = Duration::from_hours(24 * 800);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn certificates_are_valid_now_and_for_long() {
+        let now = SystemTime::now();
+        let (hour, month) = (Duration::from_hours(1), Duration::from_hours(24 * 31));
+        let apple = Duration::from_hours(24 * 825);
+        for params in [authority().unwrap(), leaf().unwrap()] {
+            let (start, end) = (
+                SystemTime::from(params.not_before),
+                SystemTime::from(params.not_after),
+            );
+            assert!(start < now - hour && end > now + month);
+            assert!(end.duration_since(start).unwrap() < apple);
+        }
+    }
 }

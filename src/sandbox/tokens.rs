@@ -12,7 +12,8 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::family::Family;
+use crate::cloud::Family;
+
 use super::state::lock;
 
 /// The tokens issued in this run, newest 20,000.

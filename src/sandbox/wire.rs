@@ -1,15 +1,17 @@
 //! From an answer to a response, and from a request to its body.
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http::header::{CONTENT_LENGTH, VARY};
 use http::{HeaderMap, HeaderValue, Method, Request, Response};
-use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
+
+use crate::rewrite::Encodings;
 
 use super::api::{Answer, Payload};
 use super::counters::InFlight;
 use super::effects::Damage;
-use super::gzip::{accepts_gzip, compress};
+use super::gzip::compress;
 use super::outgoing::Outgoing;
 use super::requests::Recorded;
 
@@ -38,7 +40,7 @@ impl Delivery {
     pub(crate) fn compressed(self, enabled: bool, headers: &HeaderMap) -> Self {
         Self {
             vary: enabled,
-            gzip: enabled && accepts_gzip(headers),
+            gzip: enabled && Encodings::of(headers).gzip(),
             ..self
         }
     }
@@ -118,19 +120,23 @@ pub(crate) enum Abort {
     ClientGone,
 }
 
-/// Reads a request body of at most `limit` bytes; `Ok(None)` when it is longer.
+/// Reads a request body of at most `limit` bytes; `Ok(None)` when it is longer. That is read to its end too, and dropped: an
+/// answer amid the body would race with the client.
 pub(crate) async fn read(
-    body: Incoming,
+    mut body: Incoming,
     limit: usize,
     recorded: &Recorded,
 ) -> Result<Option<Bytes>, Abort> {
-    match Limited::new(body, limit).collect().await {
-        Ok(collected) => {
-            let bytes = collected.to_bytes();
-            recorded.read(bytes.len());
-            Ok(Some(bytes))
+    let mut kept = Some(BytesMut::new());
+    while let Some(frame) = body.frame().await {
+        let Ok(data) = frame.map_err(|_| Abort::ClientGone)?.into_data() else {
+            continue;
+        };
+        recorded.read(data.len());
+        kept = kept.filter(|kept| kept.len() + data.len() <= limit);
+        if let Some(kept) = &mut kept {
+            kept.extend_from_slice(&data);
         }
-        Err(error) if error.is::<LengthLimitError>() => Ok(None),
-        Err(_) => Err(Abort::ClientGone),
     }
+    Ok(kept.map(BytesMut::freeze))
 }

@@ -212,5 +212,10 @@ async fn a_claims_challenge_of_graph_ends_in_an_answer() {
     let answer = proxy.get("/v1.0/security/incidents?$top=1").await;
     assert_eq!(answer.status, StatusCode::OK, "{}", answer.text());
     assert_eq!(upstreams.token_requests().await, 2);
+    let stats = upstreams.stats().await;
+    assert_eq!(
+        stats["token_requests"]["with_claims"], 1,
+        "the challenge's claims go to Entra ID"
+    );
     assert_ne!(answer.json()["value"], Value::Null);
 }

@@ -229,11 +229,16 @@ impl Running {
     }
 
     pub(crate) async fn send(&self, method: Method, target: &str, body: Value) -> Answer {
+        self.send_bytes(method, target, body.to_string().into())
+            .await
+    }
+
+    pub(crate) async fn send_bytes(&self, method: Method, target: &str, body: Bytes) -> Answer {
         let request = Request::builder()
             .method(method)
             .uri(format!("{}{target}", self.url))
             .header("content-type", "application/json")
-            .body(Full::from(body.to_string()))
+            .body(Full::from(body))
             .unwrap();
         Answer::read(self.client.request(request).await.expect("an answer")).await
     }

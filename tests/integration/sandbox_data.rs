@@ -1,5 +1,8 @@
 //! What the sandbox answers, through the proxy that the `sandbox` command starts.
 
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
 use http::Method;
 use serde_json::{Value, json};
 
@@ -182,4 +185,43 @@ async fn a_rate_limit_reaches_the_client_untouched() {
     assert!((1..=60).contains(&wait), "{wait}");
     assert_eq!(refused.json()["error"]["code"], "429");
     assert_eq!(refused.header("proxy-status"), "");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_file_of_the_library_is_listed_and_has_a_limit() {
+    let sandbox = Running::start();
+    let upload = |contents: Vec<u8>| -> Bytes {
+        let form =
+            b"--b\r\nContent-Disposition: form-data; name=\"File\"; filename=\"mine.ps1\"\r\n\r\n";
+        [form.as_slice(), &contents, b"\r\n--b--\r\n"]
+            .concat()
+            .into()
+    };
+    let target = "/api/libraryfiles";
+    // More than the limit of other bodies, and no text.
+    let stored = sandbox
+        .send_bytes(Method::POST, target, upload(vec![0xff; 3 * 1024 * 1024]))
+        .await;
+    assert_eq!(stored.status, 200, "{}", stored.text());
+    assert_eq!(stored.json()["fileName"], "mine.ps1");
+    let files = sandbox.values(target).await;
+    assert!(files.iter().any(|file| file["fileName"] == "mine.ps1"));
+
+    let refused = sandbox
+        .send_bytes(Method::POST, target, upload(vec![0xff; 21 * 1024 * 1024]))
+        .await;
+    assert_eq!(refused.status, 413, "{}", refused.text());
+    assert!(refused.text().contains("20 MB"), "{}", refused.text());
+    let stats = sandbox.get("/_sandbox/stats").await.json();
+    assert_eq!(stats["executions"]["POST libraryfiles"], 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn its_data_is_of_today() {
+    let sandbox = Running::start();
+    let incident = &sandbox.values("/api/incidents?$top=1").await[0];
+    let updated = incident["lastUpdateTime"].as_str().unwrap();
+    let updated = humantime::parse_rfc3339(updated).unwrap();
+    let age = SystemTime::now().duration_since(updated).unwrap();
+    assert!(age < Duration::from_hours(24), "{age:?}");
 }

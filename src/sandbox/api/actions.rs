@@ -6,11 +6,13 @@ use http::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use self::verbs::VERBS;
+use super::facts::Facts;
 use super::machines::seconds;
 use super::names::{draw, guid, pick};
 use super::page::{Listing, Next};
 use super::refusal::Refusal;
 use super::request::{Request, required, text};
+use super::times::Clock;
 use super::world::{Store, find, find_mut};
 use super::{Answer, reply, times};
 
@@ -19,8 +21,8 @@ pub(super) const COUNT: u64 = 60;
 
 /// Answers `/api/machineactions…`; `rest` is the path after that.
 ///
-/// Looking at one action, or asking for its package, moves it one step on: Pending, `InProgress`, Succeeded. The list
-/// doesn't. So a client's polling loop runs as against the service, and ends without a clock.
+/// Looking at actions, one by one or in the list, or asking for a result moves them one step on: Pending, `InProgress`,
+/// Succeeded. So a client's polling loop runs as against the service, and ends without a clock.
 ///
 /// # Errors
 ///
@@ -31,14 +33,28 @@ pub(super) fn answer(
     rest: &[&str],
 ) -> Result<Answer, Refusal> {
     match (request.method, rest) {
-        (&Method::GET, []) => ACTIONS.answer(request, &store.read().actions),
+        (&Method::GET, []) => {
+            let mut world = store.write();
+            let answer = ACTIONS.answer(request, &world.actions)?;
+            if world.actions.iter().any(is_active) {
+                let (time, _) = world.change();
+                world
+                    .actions
+                    .iter_mut()
+                    .for_each(|action| advance(action, &time));
+            }
+            Ok(answer)
+        }
+        (&Method::GET, ["$count"]) => ACTIONS.count(request, &store.read().actions),
         (&Method::GET, [id]) => {
             let action = look(store, id)?;
             Ok(reply::entity(request, "MachineActions", &action))
         }
         (&Method::GET, [id, "getpackageuri"]) => package(request, &look(store, id)?),
-        (&Method::GET, [id, call]) if call.starts_with("getliveresponseresultdownloadlink(") => {
-            live_response_result(request, &look(store, id)?)
+        (&Method::GET, [id, call]) if call.starts_with(RESULT) => {
+            let action = look(store, id)?;
+            let clock = store.read().facts.clock;
+            live_response_result(request, &action, (call, clock))
         }
         (&Method::POST, [id, "cancel"]) => cancel(store, request, id),
         (_, [_, "cancel"]) => Err(request.method_refused("POST")),
@@ -67,9 +83,7 @@ pub(super) fn start(
     let mut world = store.write();
     let machine = world.machine(id)?.clone();
     let active = |action: &Value| {
-        action["machineId"] == machine["id"]
-            && action["type"] == verb.kind
-            && !is_final(text(action, "status"))
+        action["machineId"] == machine["id"] && action["type"] == verb.kind && is_active(action)
     };
     if world.actions.iter().any(active) {
         return Err(Refusal::Active(verb.kind));
@@ -98,9 +112,9 @@ pub(super) fn is_verb(verb: &str) -> bool {
 }
 
 /// Action `index`, long finished.
-pub(super) fn record(index: u64, machines: &[Value]) -> Value {
-    let machine = &machines
-        [usize::try_from(draw(index, "action machine") % 200).unwrap_or_default() % machines.len()];
+pub(super) fn record(index: u64, facts: &Facts) -> Value {
+    let (device, clock) = (facts.device(draw(index, "action machine")), facts.clock);
+    let machine = json!({"id": device.id, "computerDnsName": device.name});
     let kind = pick(
         index,
         &[
@@ -113,15 +127,18 @@ pub(super) fn record(index: u64, machines: &[Value]) -> Value {
     );
     let age =
         i64::try_from(index).unwrap_or_default() * 20_000 + seconds(index, "action", 9000) + 4000;
-    let mut action = skeleton(index, machine, kind);
+    let mut action = skeleton(index, &machine, kind);
     action["status"] = pick(
         draw(index, "action status"),
         &["Succeeded", "Succeeded", "Succeeded", "Failed", "Cancelled"],
     )
     .into();
     action["requestorComment"] = format!("Ticket SEC-{}", 4000 + index).into();
-    action["creationDateTimeUtc"] = times::ago(age, draw(index, "action created")).into();
-    action["lastUpdateDateTimeUtc"] = times::ago(age - 900, draw(index, "action updated")).into();
+    action["creationDateTimeUtc"] = clock.ago(age, draw(index, "action created")).into();
+    action["lastUpdateDateTimeUtc"] = clock.ago(age - 900, draw(index, "action updated")).into();
+    if kind == "LiveResponse" {
+        action["commands"] = verbs::finished_command(&action).into();
+    }
     action
 }
 
@@ -153,14 +170,30 @@ fn skeleton(index: u64, machine: &Value, kind: &str) -> Value {
 /// The action as it is now; afterwards it has moved on.
 fn look(store: &Store, id: &str) -> Result<Value, Refusal> {
     let mut world = store.write();
-    let action = find_mut(&mut world.actions, "id", ("Machine action", id))?;
-    let seen = action.clone();
-    match text(&seen, "status") {
-        "Pending" => action["status"] = "InProgress".into(),
-        "InProgress" => action["status"] = "Succeeded".into(),
-        _ => {}
+    let seen = find(&world.actions, "id", ("Machine action", id))?.clone();
+    if is_active(&seen) {
+        let (time, _) = world.change();
+        advance(
+            find_mut(&mut world.actions, "id", ("Machine action", id))?,
+            &time,
+        );
     }
     Ok(seen)
+}
+
+/// Takes `action` and its commands one step on; what has ended stays.
+fn advance(action: &mut Value, time: &str) {
+    let (status, command, field) = match text(action, "status") {
+        "Pending" => ("InProgress", "InProgress", "startTime"),
+        "InProgress" => ("Succeeded", "Completed", "endTime"),
+        _ => return,
+    };
+    action["status"] = status.into();
+    action["lastUpdateDateTimeUtc"] = time.into();
+    for known in action["commands"].as_array_mut().into_iter().flatten() {
+        known["commandStatus"] = command.into();
+        known[field] = time.into();
+    }
 }
 
 /// The download link of a collected package, with the quotes that the service puts into the string.
@@ -180,17 +213,30 @@ fn package(request: &Request<'_>, action: &Value) -> Result<Answer, Refusal> {
     Ok(reply::string(request, &link))
 }
 
-fn live_response_result(request: &Request<'_>, action: &Value) -> Result<Answer, Refusal> {
-    if text(action, "type") != "LiveResponse" || text(action, "status") != "Succeeded" {
+/// The link to what the command of `getliveresponseresultdownloadlink(index=0)` printed, good for half an hour.
+fn live_response_result(
+    request: &Request<'_>,
+    action: &Value,
+    (call, clock): (&str, Clock),
+) -> Result<Answer, Refusal> {
+    let index = call
+        .strip_prefix(RESULT)
+        .and_then(|rest| rest.strip_suffix(')'));
+    let index = index.and_then(|index| index.trim().strip_prefix("index=")?.parse().ok());
+    let index: usize =
+        index.ok_or_else(|| Refusal::Input("index must be the number of a command".to_owned()))?;
+    let command = &action["commands"][index];
+    if text(action, "status") != "Succeeded" || command.is_null() {
         return Err(Refusal::NotFound {
             kind: "Result of machine action",
             id: text(action, "id").to_owned(),
         });
     }
     let link = format!(
-        "https://automatedirstrprdeus.blob.core.windows.net/investigation-actions-data/{}/CustomPlaybookCommandOutput/output?\
-         se=2026-11-01T00%3A30%3A00Z&sp=r&sv=2020-04-08&sr=b&sig=c2FuZGJveA%3D%3D",
+        "https://automatedirstrprdeus.blob.core.windows.net/investigation-actions-data/{}/CustomPlaybookCommandOutput/\
+         output{index}?se={}&sp=r&sv=2020-04-08&sr=b&sig=c2FuZGJveA%3D%3D",
         text(action, "id"),
+        times::text(clock.moment() + 1800 * times::TICKS).replace(':', "%3A"),
     );
     Ok(reply::string(request, &link))
 }
@@ -199,10 +245,7 @@ fn cancel(store: &Store, request: &Request<'_>, id: &str) -> Result<Answer, Refu
     let body = request.body()?;
     let comment = required(&body, "Comment")?;
     let mut world = store.write();
-    if is_final(text(
-        find(&world.actions, "id", ("Machine action", id))?,
-        "status",
-    )) {
+    if !is_active(find(&world.actions, "id", ("Machine action", id))?) {
         return Err(Refusal::Input(format!(
             "Machine action {id} is finished and can't be cancelled"
         )));
@@ -219,9 +262,11 @@ fn cancel(store: &Store, request: &Request<'_>, id: &str) -> Result<Answer, Refu
     Ok(answer)
 }
 
-fn is_final(status: &str) -> bool {
-    !matches!(status, "Pending" | "InProgress")
+fn is_active(action: &Value) -> bool {
+    matches!(text(action, "status"), "Pending" | "InProgress")
 }
+
+const RESULT: &str = "getliveresponseresultdownloadlink(";
 
 const ACTIONS: Listing = Listing {
     kind: "MachineActions",
@@ -236,4 +281,5 @@ const ACTIONS: Listing = Listing {
     cap: 10_000,
     page: 10_000,
     next: Next::SkipUnlessTop,
+    nested: &[],
 };

@@ -1,16 +1,19 @@
 //! Alerts of Defender for Endpoint.
 
-use http::{Method, StatusCode};
-use serde_json::{Value, json};
+mod entities;
+mod record;
 
-use super::machines::seconds;
-use super::names::{TENANT, USERS, draw, guid, pick};
+use http::{Method, StatusCode};
+use serde_json::Value;
+
+pub(super) use self::entities::of_entity;
+pub(super) use self::record::{created, id, record, severity};
 use super::page::{Listing, Next};
 use super::refusal::Refusal;
-use super::request::{Request, Shaped, required, required_texts, text};
+use super::request::{Request, Shaped, required, required_texts};
 use super::triage::{CLASSIFICATIONS, Changes, DETERMINATIONS, Kind, Rule};
 use super::world::{Store, find, find_mut};
-use super::{Answer, evidence, incidents, reply, texts, times};
+use super::{Answer, evidence, reply, times};
 
 /// Alerts in the sandbox at the start.
 pub(super) const COUNT: u64 = 1000;
@@ -31,6 +34,7 @@ pub(super) fn answer(
         (&Method::POST, ["createalertbyreference"]) => create(store, request),
         (_, ["batchupdate" | "createalertbyreference"]) => Err(request.method_refused("POST")),
         (&Method::GET, [id]) => {
+            request.query.check_expand(ALERTS.nested)?;
             let world = store.read();
             let alert = expanded(request, find(&world.alerts, "id", ("Alert", id))?);
             Ok(reply::entity(request, "Alerts", &alert))
@@ -60,51 +64,6 @@ pub(super) fn related(
         (_, [] | ["$count"]) => Err(request.method_refused("GET")),
         _ => Err(Refusal::NoSuchPath),
     }
-}
-
-/// Alert `index`, on one of `machines`.
-pub(super) fn record(index: u64, machines: &[Value]) -> Value {
-    let place = incidents::place(index);
-    let theme = texts::theme(index);
-    // Every third alert of an incident is on a machine further.
-    let machine = draw(place.incident, "machine of incident") % 1000 + place.ordinal / 3;
-    let machine = &machines[usize::try_from(machine).unwrap_or_default() % machines.len()];
-    let age = place.age;
-    let resolved = draw(index, "status").is_multiple_of(3);
-    let user = draw(index, "user")
-        .is_multiple_of(2)
-        .then(|| pick(draw(index, "user name"), &USERS));
-    json!({
-        "id": id(index),
-        "incidentId": place.incident_id(),
-        "investigationId": index.is_multiple_of(25).then(|| 63_000 + index / 25),
-        "assignedTo": resolved.then_some("analyst@contoso.example"),
-        "severity": pick(draw(index, "severity"), &["Informational", "Low", "Low", "Medium", "Medium", "High"]),
-        "status": if resolved { "Resolved" } else { pick(draw(index, "open"), &["New", "New", "InProgress"]) },
-        "classification": resolved.then_some("TruePositive"),
-        "determination": resolved.then_some("Malware"),
-        "investigationState": pick(draw(index, "investigation"), &["UnsupportedAlertType", "Queued", "Running", "SuccessfullyRemediated", "TerminatedBySystem"]),
-        "detectionSource": theme.source,
-        "detectorId": guid(draw(index % 40, "detector")),
-        "category": theme.category,
-        "threatFamilyName": theme.family,
-        "title": theme.title,
-        "description": texts::description(index),
-        "alertCreationTime": times::ago(age, draw(index, "created")),
-        "firstEventTime": times::ago(age + 600 + seconds(index, "first event", 3000), draw(index, "first digits")),
-        "lastEventTime": times::ago(age + 60, draw(index, "last digits")),
-        "lastUpdateTime": times::ago(age - 30, draw(index, "update digits")),
-        "resolvedTime": resolved.then(|| times::ago(age - 30, draw(index, "resolved"))),
-        "machineId": machine["id"],
-        "computerDnsName": machine["computerDnsName"],
-        "rbacGroupName": machine["rbacGroupName"],
-        "aadTenantId": TENANT,
-        "threatName": theme.family.map(|family| format!("Trojan:Win32/{family}.B!ml")),
-        "mitreTechniques": [theme.technique],
-        "relatedUser": user.map(|name| json!({"userName": name, "domainName": "CONTOSO"})),
-        "comments": [],
-        "evidence": [],
-    })
 }
 
 /// `alert` with its evidence, if the query expands it.
@@ -150,17 +109,27 @@ fn batch_update(store: &Store, request: &Request<'_>) -> Result<Answer, Refusal>
 /// A new alert for an event of the timeline; it joins the newest incident, as correlation would do.
 fn create(store: &Store, request: &Request<'_>) -> Result<Answer, Refusal> {
     let body = request.body()?;
-    for field in ["eventTime", "reportId", "recommendedAction"] {
-        if body.get(field).is_none_or(Value::is_null) {
-            return Err(Refusal::Missing(field));
-        }
+    required(&body, "recommendedAction")?;
+    if body.get("reportId").is_none_or(Value::is_null) {
+        return Err(Refusal::Missing("reportId"));
     }
+    let event = required(&body, "eventTime")?;
+    let event = times::parse(event)
+        .ok_or_else(|| Refusal::Body(format!("eventTime '{event}' is not a date and time")))?;
     let (title, description) = (required(&body, "title")?, required(&body, "description")?);
     let (severity, category) = (required(&body, "severity")?, required(&body, "category")?);
+    if !SEVERITIES.contains(&severity) {
+        return Err(Refusal::Body(format!("'{severity}' is not a severity")));
+    }
     let mut world = store.write();
     let machine = world.machine(required(&body, "machineId")?)?.clone();
     let (time, serial) = world.change();
-    let mut alert = record(0, std::slice::from_ref(&machine));
+    let mut alert = record(0, &world.facts);
+    for field in ["computerDnsName", "rbacGroupName"] {
+        alert[field] = machine[field].clone();
+    }
+    alert["machineId"] = machine["id"].clone();
+    alert["investigationState"] = "UnsupportedAlertType".into();
     for (field, value) in [
         ("title", title),
         ("description", description),
@@ -173,7 +142,7 @@ fn create(store: &Store, request: &Request<'_>) -> Result<Answer, Refusal> {
         alert[field] = time.as_str().into();
     }
     for field in ["firstEventTime", "lastEventTime"] {
-        alert[field] = body["eventTime"].clone();
+        alert[field] = times::text(event).into();
     }
     alert["id"] = id(COUNT + serial).into();
     alert["status"] = "New".into();
@@ -191,58 +160,6 @@ fn create(store: &Store, request: &Request<'_>) -> Result<Answer, Refusal> {
     world.alerts.insert(0, alert);
     world.executed("CreateAlertByReference");
     Ok(answer)
-}
-
-/// `da`, 18 digits, `_`, a signed number.
-fn id(index: u64) -> String {
-    let signed =
-        i64::from(u32::try_from(draw(index, "alert") >> 32).unwrap_or_default()) - (1 << 31);
-    format!(
-        "da{}_{signed}",
-        638_000_000_000_000_000 + draw(index, "ticks") % 900_000_000_000_000
-    )
-}
-
-/// The alerts of a user, a file, a domain, an address: `/api/{kind}/{id}/alerts`.
-///
-/// # Errors
-///
-/// [`Refusal`].
-pub(super) fn of_entity(
-    store: &Store,
-    request: &Request<'_>,
-    rest: &[&str],
-) -> Result<Answer, Refusal> {
-    let [kind, id, "alerts", after @ ..] = rest else {
-        return Err(Refusal::NoSuchPath);
-    };
-    check_id(kind, id)?;
-    let related = |alert: &Value| match *kind {
-        "users" => text(&alert["relatedUser"], "userName") == *id,
-        "ips" => evidence::mentions(alert, "ipAddress", |ip| ip == *id),
-        "domains" => evidence::mentions(alert, "url", |url| url.split('/').nth(2) == Some(*id)),
-        _ => ["sha1", "sha256"]
-            .iter()
-            .any(|hash| evidence::mentions(alert, hash, |value| value == *id)),
-    };
-    let found = store.read().alerts_where(related);
-    self::related(request, &found, after)
-}
-
-fn check_id(kind: &str, id: &str) -> Result<(), Refusal> {
-    let hash = matches!(id.len(), 40 | 64) && id.bytes().all(|byte| byte.is_ascii_hexdigit());
-    match kind {
-        "ips" if id.parse::<std::net::IpAddr>().is_err() => {
-            Err(Refusal::Input(format!("'{id}' is not an IP address")))
-        }
-        "domains" if !id.contains('.') => {
-            Err(Refusal::Input(format!("'{id}' is not a domain name")))
-        }
-        "files" if !hash => Err(Refusal::Input(format!(
-            "'{id}' is neither a SHA-1 nor a SHA-256"
-        ))),
-        _ => Ok(()),
-    }
 }
 
 const ALERTS: Listing = Listing {
@@ -265,7 +182,11 @@ const ALERTS: Listing = Listing {
     cap: 10_000,
     page: 10_000,
     next: Next::SkipUnlessTop,
+    nested: &["evidence"],
 };
+
+/// Severities of an alert, an incident, an indicator.
+pub(super) const SEVERITIES: &[&str] = &["Informational", "Low", "Medium", "High"];
 
 /// What `PATCH` and `batchUpdate` may change.
 const RULES: &[Rule] = &[

@@ -7,16 +7,17 @@ mod records;
 use http::Method;
 use serde_json::{Value, json};
 
+pub(super) use self::records::{PER_MACHINE, VULNERABILITIES, cve, exposed_to, product, severity};
 use self::records::{
-    PER_MACHINE, PRODUCTS, antivirus, exposed_to, investigation, machine_reference, recommendation,
-    software, vulnerability,
+    PRODUCTS, antivirus, investigation, machine_reference, of_product, recommendation, software,
+    vulnerability,
 };
-pub(super) use self::records::{VULNERABILITIES, cve, product, severity};
+use super::facts::Facts;
 use super::page::{Listing, Next};
 use super::refusal::Refusal;
 use super::request::Request;
 use super::world::{Store, World, find};
-use super::{Answer, machines, reply, times};
+use super::{Answer, machines, reply};
 
 /// Answers `/api/{kind}` and `/api/{kind}/{id}`, `rest` being the whole path after `/api/`.
 ///
@@ -38,11 +39,12 @@ pub(super) fn answer(
     if *request.method != Method::GET {
         return Err(request.method_refused("GET"));
     }
+    let world = store.read();
     if catalogue.path == "vulnerabilities" && matches!(after, ["machinesvulnerabilities"]) {
-        return machines_vulnerabilities(request);
+        return machines_vulnerabilities(request, &world.facts);
     }
     let records: Vec<Value> = (0..catalogue.count)
-        .map(|index| (catalogue.record)(index, &store.read()))
+        .map(|index| (catalogue.record)(index, &world))
         .collect();
     match after {
         [] => catalogue.listing.answer(request, &records),
@@ -53,15 +55,16 @@ pub(super) fn answer(
             find(&records, "id", (catalogue.listing.kind, id))?,
         )),
         [id, "machinereferences"] => {
-            find(&records, "id", (catalogue.listing.kind, id))?;
-            let few: Vec<Value> = store
-                .read()
-                .machines
-                .iter()
-                .step_by(17)
+            let record = find(&records, "id", (catalogue.listing.kind, id))?;
+            let index = (0..).zip(&records).find(|(_, known)| *known == record);
+            let (index, _) = index.unwrap_or((0, record));
+            let exposed = (catalogue.exposed.ok_or(Refusal::NoSuchPath)?)(index, &world.facts);
+            let references: Vec<Value> = exposed
+                .into_iter()
+                .filter_map(|device| world.machines.get(usize::try_from(device).ok()?))
                 .map(machine_reference)
                 .collect();
-            machines::list(request, &few)
+            REFERENCES.answer(request, &references)
         }
         _ => Err(Refusal::NoSuchPath),
     }
@@ -72,11 +75,11 @@ pub(super) fn answer(
 /// # Errors
 ///
 /// [`Refusal::Method`].
-pub(super) fn score(request: &Request<'_>, kind: &str) -> Result<Answer, Refusal> {
+pub(super) fn score(store: &Store, request: &Request<'_>, name: &str) -> Result<Answer, Refusal> {
     if *request.method != Method::GET {
         return Err(request.method_refused("GET"));
     }
-    let (kind, score) = if kind == "exposurescore" {
+    let (kind, value) = if name == "exposurescore" {
         ("ExposureScore", 33.491)
     } else {
         ("ConfigurationScore", 340.0)
@@ -84,7 +87,7 @@ pub(super) fn score(request: &Request<'_>, kind: &str) -> Result<Answer, Refusal
     Ok(reply::entity(
         request,
         kind,
-        &json!({"time": times::after(0), "score": score}),
+        &json!({"time": store.read().facts.clock.after(0), "score": value}),
     ))
 }
 
@@ -93,22 +96,24 @@ pub(super) fn score(request: &Request<'_>, kind: &str) -> Result<Answer, Refusal
 /// # Errors
 ///
 /// As [`Listing::page`].
-pub(super) fn of_machine(request: &Request<'_>, id: &str) -> Result<Answer, Refusal> {
-    let machine = (0..machines::COUNT)
-        .find(|index| machines::id(*index) == id)
-        .unwrap_or_default();
+pub(super) fn of_machine(
+    request: &Request<'_>,
+    facts: &Facts,
+    id: &str,
+) -> Result<Answer, Refusal> {
+    let machine = facts.device_index(id).unwrap_or_default();
     let records: Vec<Value> = (0..PER_MACHINE)
-        .map(|ordinal| vulnerability(exposed_to(machine, ordinal)))
+        .map(|ordinal| vulnerability(exposed_to(machine, ordinal), facts))
         .collect();
-    CATALOGUES[1].listing.answer(request, &records)
+    VULNERABILITY_LIST.answer(request, &records)
 }
 
-fn machines_vulnerabilities(request: &Request<'_>) -> Result<Answer, Refusal> {
+fn machines_vulnerabilities(request: &Request<'_>, facts: &Facts) -> Result<Answer, Refusal> {
     let reference = |index: u64| {
         let (machine, ordinal) = (index / PER_MACHINE, index % PER_MACHINE);
         let cve_index = exposed_to(machine, ordinal);
         let (vendor, name) = product(cve_index);
-        let (id, cve) = (machines::id(machine), cve(cve_index));
+        let (id, cve) = (&facts.device(machine).id, facts.cve(cve_index));
         json!({
             "id": format!("{id}-_-{cve}-_-{vendor}-_-{name}-_-1.{}-_-", cve_index % 9),
             "cveId": cve,
@@ -127,6 +132,7 @@ fn machines_vulnerabilities(request: &Request<'_>) -> Result<Answer, Refusal> {
         cap: 10_000,
         page: 10_000,
         next: Next::SkipUnlessTop,
+        nested: &[],
     };
     listing.answer(request, &records)
 }
@@ -138,11 +144,40 @@ struct Catalogue {
     count: u64,
     record: fn(u64, &World) -> Value,
     listing: Listing,
+    /// The devices that a record concerns: they are its `machineReferences`.
+    exposed: Option<fn(u64, &Facts) -> Vec<u64>>,
 }
+
+const REFERENCES: Listing = Listing {
+    kind: "MachineReferences",
+    filterable: &["id", "computerDnsName", "osPlatform", "rbacGroupName"],
+    cap: 10_000,
+    page: 10_000,
+    next: Next::SkipUnlessTop,
+    nested: &[],
+};
+
+const VULNERABILITY_LIST: Listing = Listing {
+    kind: "Vulnerabilities",
+    filterable: &[
+        "id",
+        "name",
+        "description",
+        "cvssV3",
+        "publishedOn",
+        "severity",
+        "updatedOn",
+    ],
+    cap: 8000,
+    page: 8000,
+    next: Next::SkipUnlessTop,
+    nested: &[],
+};
 
 const CATALOGUES: [Catalogue; 5] = [
     Catalogue {
         path: "investigations",
+        exposed: None,
         count: 40,
         record: investigation,
         listing: Listing {
@@ -151,44 +186,35 @@ const CATALOGUES: [Catalogue; 5] = [
             cap: 10_000,
             page: 10_000,
             next: Next::SkipUnlessTop,
+            nested: &[],
         },
     },
     Catalogue {
         path: "vulnerabilities",
+        exposed: Some(|index, facts| facts.exposed(std::iter::once(index))),
         count: VULNERABILITIES,
-        record: |index, _| vulnerability(index),
-        listing: Listing {
-            kind: "Vulnerabilities",
-            filterable: &[
-                "id",
-                "name",
-                "description",
-                "cvssV3",
-                "publishedOn",
-                "severity",
-                "updatedOn",
-            ],
-            cap: 8000,
-            page: 8000,
-            next: Next::SkipUnlessTop,
-        },
+        record: |index, world| vulnerability(index, &world.facts),
+        listing: VULNERABILITY_LIST,
     },
     Catalogue {
         path: "software",
+        exposed: Some(|index, facts| facts.exposed(of_product(index))),
         count: PRODUCTS.len() as u64,
-        record: |index, _| software(index),
+        record: |index, world| software(index, &world.facts),
         listing: Listing {
             kind: "Software",
             filterable: &["id", "name", "vendor"],
             cap: 10_000,
             page: 10_000,
             next: Next::SkipUnlessTop,
+            nested: &[],
         },
     },
     Catalogue {
         path: "recommendations",
+        exposed: Some(|index, facts| facts.exposed(of_product(index))),
         count: PRODUCTS.len() as u64,
-        record: |index, _| recommendation(index),
+        record: |index, world| recommendation(index, &world.facts),
         listing: Listing {
             kind: "Recommendations",
             filterable: &[
@@ -207,10 +233,12 @@ const CATALOGUES: [Catalogue; 5] = [
             cap: 10_000,
             page: 10_000,
             next: Next::SkipUnlessTop,
+            nested: &[],
         },
     },
     Catalogue {
         path: "deviceavinfo",
+        exposed: None,
         count: machines::COUNT,
         record: antivirus,
         listing: Listing {
@@ -219,6 +247,7 @@ const CATALOGUES: [Catalogue; 5] = [
             cap: 10_000,
             page: 20,
             next: Next::SkipUnlessTop,
+            nested: &[],
         },
     },
 ];

@@ -48,7 +48,7 @@ pub(super) fn entity(evidence: &Value, machine_id: &str) -> Value {
     Value::Object(fields.collect())
 }
 
-/// Whether `alert` has evidence whose `field` is `wanted`, letter case aside.
+/// Whether `alert` has evidence whose `field` has a text that `wanted` accepts.
 pub(super) fn mentions(alert: &Value, field: &str, wanted: impl Fn(&str) -> bool) -> bool {
     of(alert)
         .iter()

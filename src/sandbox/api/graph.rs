@@ -10,7 +10,7 @@ use super::incidents::{self, Related, STATUSES};
 use super::page::{Listing, Next};
 use super::refusal::Refusal;
 use super::request::{Request, Shaped, text};
-use super::triage::{CLASSIFICATIONS, Changes, DETERMINATIONS, Kind, Rule};
+use super::triage::{CLASSIFICATIONS, Changes, Kind, Rule};
 use super::world::{Store, find, find_mut};
 use super::{Answer, reply};
 
@@ -29,7 +29,7 @@ pub(super) fn answer(
         ["alerts_v2", after @ ..] => alerts(store, request, after),
         ["alerts", after @ ..] => legacy_alerts(store, request, after),
         ["runhuntingquery" | "microsoft.graph.security.runhuntingquery"] => {
-            hunting::run(request, Dialect::Graph)
+            hunting::run(store, request, Dialect::Graph)
         }
         _ => Err(Refusal::NoSuchPath),
     }
@@ -44,6 +44,11 @@ fn incidents(store: &Store, request: &Request<'_>, rest: &[&str]) -> Result<Answ
             let page = INCIDENTS.page(request, &all)?;
             Ok(page.answer(request, |incident| expanded(request, &related, incident)))
         }
+        (&Method::GET, ["$count"]) => {
+            let world = store.read();
+            let all: Vec<Value> = world.incidents.iter().map(shapes::incident).collect();
+            INCIDENTS.count(request, &all)
+        }
         (&Method::GET, [id]) => incident(store, request, id),
         (&Method::PATCH, [id]) => {
             incidents::update(store, request, (id, RULES))?;
@@ -56,6 +61,7 @@ fn incidents(store: &Store, request: &Request<'_>, rest: &[&str]) -> Result<Answ
 }
 
 fn incident(store: &Store, request: &Request<'_>, id: &str) -> Result<Answer, Refusal> {
+    request.query.check_expand(INCIDENTS.nested)?;
     let world = store.read();
     let incident = shapes::incident(find(&world.incidents, "incidentId", ("Incident", id))?);
     let whole = expanded(request, &Related::of(&world), &incident);
@@ -89,6 +95,11 @@ fn alerts(store: &Store, request: &Request<'_>, rest: &[&str]) -> Result<Answer,
             };
             Ok(ALERTS.page(request, &all)?.answer(request, whole))
         }
+        (&Method::GET, ["$count"]) => {
+            let world = store.read();
+            let all: Vec<Value> = world.alerts.iter().map(shapes::bare_alert).collect();
+            ALERTS.count(request, &all)
+        }
         (&Method::GET, [id]) => alert(store, request, id),
         (&Method::PATCH, [id]) => {
             let changes = Changes::parse(&request.body()?, ALERT_RULES)?;
@@ -118,9 +129,13 @@ fn alert(store: &Store, request: &Request<'_>, id: &str) -> Result<Answer, Refus
 fn legacy_alerts(store: &Store, request: &Request<'_>, rest: &[&str]) -> Result<Answer, Refusal> {
     let world = store.read();
     match (request.method, rest) {
-        (&Method::GET, []) => {
+        (&Method::GET, [] | ["$count"]) => {
             let all: Vec<Value> = world.alerts.iter().map(shapes::legacy_alert).collect();
-            LEGACY_ALERTS.answer(request, &all)
+            if rest.is_empty() {
+                LEGACY_ALERTS.answer(request, &all)
+            } else {
+                LEGACY_ALERTS.count(request, &all)
+            }
         }
         (&Method::GET, [id]) => {
             let alert = shapes::legacy_alert(find(&world.alerts, "id", ("Alert", id))?);
@@ -145,6 +160,7 @@ const INCIDENTS: Listing = Listing {
     cap: 50,
     page: 50,
     next: Next::Skip,
+    nested: &["alerts"],
 };
 
 const ALERTS: Listing = Listing {
@@ -162,6 +178,7 @@ const ALERTS: Listing = Listing {
     cap: 2000,
     page: 50,
     next: Next::Skip,
+    nested: &[],
 };
 
 const LEGACY_ALERTS: Listing = Listing {
@@ -170,6 +187,7 @@ const LEGACY_ALERTS: Listing = Listing {
     cap: 1000,
     page: 100,
     next: Next::Token { skip_cap: 500 },
+    nested: &[],
 };
 
 /// What `PATCH` on an incident may change.
@@ -192,7 +210,7 @@ const RULES: &[Rule] = &[
     Rule {
         name: "determination",
         target: "determination",
-        kind: Kind::CamelOneOf(DETERMINATIONS),
+        kind: Kind::GraphDetermination,
     },
     Rule {
         name: "displayName",
@@ -236,6 +254,6 @@ const ALERT_RULES: &[Rule] = &[
     Rule {
         name: "determination",
         target: "determination",
-        kind: Kind::CamelOneOf(DETERMINATIONS),
+        kind: Kind::GraphDetermination,
     },
 ];

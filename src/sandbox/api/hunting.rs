@@ -1,15 +1,22 @@
-//! Advanced hunting: a few tables, the operators `take`, `limit` and `count`, and an echo of everything else.
+//! Advanced hunting: a few tables and operators, and an echo of every query that says more.
 
+mod condition;
+mod query;
 mod tables;
+
+use std::sync::Arc;
 
 use http::Method;
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::{Map, Value, json};
 
-use self::tables::{Column, TABLES, Table};
+use self::query::{Query, Step};
+use self::tables::Column;
+use super::facts::Facts;
 use super::refusal::Refusal;
 use super::request::{Request, required};
 use super::stream::{Chunks, append};
+use super::world::Store;
 use super::{Answer, reply, times};
 
 /// How the three hunting calls differ.
@@ -28,27 +35,43 @@ pub(super) enum Dialect {
 /// # Errors
 ///
 /// [`Refusal`] for a body without a query, or a result of more than 124 MB.
-pub(super) fn run(request: &Request<'_>, dialect: Dialect) -> Result<Answer, Refusal> {
+pub(super) fn run(
+    store: &Store,
+    request: &Request<'_>,
+    dialect: Dialect,
+) -> Result<Answer, Refusal> {
     if *request.method != Method::POST {
         return Err(request.method_refused("POST"));
     }
     let body = request.body()?;
-    let result = Outcome::of(query(&body, dialect)?);
-    let bytes = result.size();
+    let facts = Arc::clone(&store.read().facts);
+    let result = Outcome::of(query(&body, dialect)?, &facts);
+    let bytes = result.size(&facts);
     if bytes > MAX_BYTES {
         return Err(Refusal::ResultSize { bytes });
     }
     let head = dialect.head(request, &result, bytes);
-    let columns = result.columns;
-    let text = result.query;
-    let write = move |index, out: &mut Vec<u8>| match columns {
-        Columns::Table(columns) => append(out, &Row { columns, index }),
+    let Outcome { columns, rows } = result;
+    let received = times::text(facts.clock.moment());
+    let count = rows.count();
+    let write = move |place, out: &mut Vec<u8>| match &columns {
+        Columns::Table(columns) => {
+            let (facts, index) = (&facts, rows.at(place));
+            append(
+                out,
+                &Row {
+                    columns,
+                    facts,
+                    index,
+                },
+            );
+        }
         Columns::Count(count) => append(out, &json!({"Count": count})),
-        Columns::Echo => append(out, &json!({"Query": text, "ReceivedAt": times::after(0)})),
+        Columns::Echo(query) => append(out, &json!({"Query": query, "ReceivedAt": received})),
     };
     Ok(reply::streamed(Chunks::new(
         head,
-        0..result.rows,
+        0..count,
         b"]}".to_vec(),
         write,
     )))
@@ -85,7 +108,7 @@ impl Dialect {
         match self {
             Self::Endpoint => member("Schema", &schema.into()),
             Self::Xdr => {
-                member("Stats", &stats(result.rows, bytes));
+                member("Stats", &stats(result.rows.count(), bytes));
                 member("Schema", &schema.into());
             }
             Self::Graph => {
@@ -110,109 +133,135 @@ impl Dialect {
 
 /// What a query yields.
 struct Outcome {
-    query: String,
     columns: Columns,
-    rows: u64,
+    rows: Rows,
 }
 
-#[derive(Clone, Copy)]
 enum Columns {
-    Table(&'static [Column]),
+    Table(Vec<&'static Column>),
     /// The one cell of `| count`.
     Count(u64),
     /// The query itself, for text that isn't understood.
-    Echo,
+    Echo(String),
+}
+
+enum Rows {
+    /// These rows of the table.
+    Of(Vec<u64>),
+    /// So many, made up: large answers can be asked for.
+    MadeUp(u64),
 }
 
 impl Outcome {
-    fn of(query: &str) -> Self {
-        let code = query
-            .lines()
-            .filter(|line| !line.trim_start().starts_with("//"));
-        let code = code.collect::<Vec<_>>().join("\n");
-        let table = TABLES
-            .iter()
-            .find(|table| starts_with_word(code.trim_start(), table.name));
-        let mut result = match table {
-            Some(Table { columns, rows, .. }) => Self {
-                query: query.to_owned(),
-                columns: Columns::Table(columns),
-                rows: *rows,
-            },
-            None => Self {
-                query: query.to_owned(),
-                columns: Columns::Echo,
-                rows: 1,
-            },
+    fn of(source: &str, facts: &Facts) -> Self {
+        let made_up = sandbox_rows(source);
+        let Some(query) = Query::parse(source) else {
+            return Self {
+                columns: Columns::Echo(source.to_owned()),
+                rows: Rows::MadeUp(made_up.unwrap_or(1)),
+            };
         };
-        if table.is_some() {
-            pipeline(&code)
-                .iter()
-                .skip(1)
-                .for_each(|operator| result.apply(operator));
+        let mut result = Self {
+            columns: Columns::Table(query.table.columns.iter().collect()),
+            rows: Rows::Of((0..query.table.rows).collect()),
+        };
+        for step in query.steps {
+            result.apply(step, facts);
         }
-        if let (Columns::Table(_) | Columns::Echo, Some(rows)) =
-            (result.columns, sandbox_rows(query))
-        {
-            result.rows = rows;
+        if let (Columns::Table(_), Some(rows)) = (&result.columns, made_up) {
+            result.rows = Rows::MadeUp(rows);
         }
         result
     }
 
-    /// Applies one operator. Those that select or compute are taken as said and done.
-    fn apply(&mut self, operator: &str) {
-        let mut words = operator.split_whitespace();
-        match (
-            words.next(),
-            words.next().and_then(|number| number.parse::<u64>().ok()),
-        ) {
-            // More rows than the table has are made up, so that large answers can be asked for.
-            (Some("take" | "limit"), Some(rows)) => self.rows = rows.min(MAX_ROWS),
-            (Some("count"), _) => {
-                self.columns = Columns::Count(self.rows);
-                self.rows = 1;
+    fn apply(&mut self, step: Step, facts: &Facts) {
+        let Rows::Of(rows) = &mut self.rows else {
+            return;
+        };
+        match step {
+            Step::Where(conditions) => {
+                rows.retain(|row| {
+                    conditions
+                        .iter()
+                        .all(|condition| condition.holds(*row, facts))
+                });
             }
-            _ => {}
+            Step::Project(columns) => self.columns = Columns::Table(columns),
+            Step::Take(most) => rows.truncate(usize::try_from(most).unwrap_or(usize::MAX)),
+            Step::Count => {
+                self.columns = Columns::Count(rows.len() as u64);
+                *rows = vec![0];
+            }
         }
     }
 
     fn schema(&self) -> Vec<(&'static str, &'static str)> {
-        match self.columns {
+        match &self.columns {
             Columns::Table(columns) => columns
                 .iter()
                 .map(|column| (column.name, column.kind))
                 .collect(),
             Columns::Count(_) => vec![("Count", "Int64")],
-            Columns::Echo => vec![("Query", "String"), ("ReceivedAt", "DateTime")],
+            Columns::Echo(_) => vec![("Query", "String"), ("ReceivedAt", "DateTime")],
         }
     }
 
     /// About how many bytes the rows take, from the first few.
-    fn size(&self) -> u64 {
-        let sample = match self.columns {
+    fn size(&self, facts: &Facts) -> u64 {
+        let sample = match &self.columns {
             Columns::Table(columns) => {
                 let mut bytes = Vec::new();
-                (0..SAMPLE).for_each(|index| append(&mut bytes, &Row { columns, index }));
+                (0..SAMPLE).for_each(|index| {
+                    append(
+                        &mut bytes,
+                        &Row {
+                            columns,
+                            facts,
+                            index,
+                        },
+                    );
+                });
                 bytes.len() as u64 / SAMPLE + 1
             }
             Columns::Count(_) => 16,
-            Columns::Echo => self.query.len() as u64 + 60,
+            Columns::Echo(query) => query.len() as u64 + 60,
         };
-        sample.saturating_mul(self.rows)
+        sample.saturating_mul(self.rows.count())
+    }
+}
+
+impl Rows {
+    fn count(&self) -> u64 {
+        match self {
+            Self::Of(rows) => rows.len() as u64,
+            Self::MadeUp(rows) => *rows,
+        }
+    }
+
+    /// The row of the table that is at `place` of the answer.
+    fn at(&self, place: u64) -> u64 {
+        match self {
+            Self::Of(rows) => usize::try_from(place)
+                .ok()
+                .and_then(|place| rows.get(place).copied())
+                .unwrap_or_default(),
+            Self::MadeUp(_) => place,
+        }
     }
 }
 
 /// One row, serialized straight from its columns.
-struct Row {
-    columns: &'static [Column],
+struct Row<'a> {
+    columns: &'a [&'static Column],
+    facts: &'a Facts,
     index: u64,
 }
 
-impl Serialize for Row {
+impl Serialize for Row<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(Some(self.columns.len()))?;
         for column in self.columns {
-            map.serialize_entry(column.name, &(column.value)(self.index))?;
+            map.serialize_entry(column.name, &(column.value)(self.facts, self.index))?;
         }
         map.end()
     }
@@ -230,25 +279,6 @@ fn stats(rows: u64, bytes: u64) -> Value {
     })
 }
 
-/// The operators of `code`, split at each `|` that isn't inside quotes.
-fn pipeline(code: &str) -> Vec<&str> {
-    let mut quote = None;
-    code.split(|symbol| {
-        match quote {
-            Some(open) if open == symbol => quote = None,
-            None if symbol == '"' || symbol == '\'' => quote = Some(symbol),
-            _ => {}
-        }
-        symbol == '|' && quote.is_none()
-    })
-    .collect()
-}
-
-fn starts_with_word(code: &str, word: &str) -> bool {
-    code.strip_prefix(word)
-        .is_some_and(|rest| !rest.starts_with(|next: char| next.is_alphanumeric() || next == '_'))
-}
-
 /// N of `sandbox_rows=N` anywhere in the query.
 fn sandbox_rows(code: &str) -> Option<u64> {
     let (_, rest) = code.split_once("sandbox_rows=")?;
@@ -257,9 +287,6 @@ fn sandbox_rows(code: &str) -> Option<u64> {
         .unwrap_or(rest.len());
     rest[..end].parse().ok()
 }
-
-/// Rows the service returns at most.
-const MAX_ROWS: u64 = 100_000;
 
 /// Bytes the service returns at most.
 const MAX_BYTES: u64 = 124 * 1024 * 1024;

@@ -37,6 +37,7 @@ pub(super) fn answer(
                 Shaped::Owned(related.with_alerts(incident))
             }))
         }
+        (&Method::GET, ["$count"]) => INCIDENTS.count(request, &store.read().incidents),
         (&Method::GET, [id]) => {
             let world = store.read();
             let incident = find(&world.incidents, "incidentId", ("Incident", id))?;
@@ -62,7 +63,7 @@ pub(super) fn answer(
     }
 }
 
-/// Changes the incident `id` by the body of the call, read by `rules`.
+/// Changes the incident `id` by the body of the call, read by `rules`. To resolve it resolves its alerts.
 ///
 /// # Errors
 ///
@@ -76,11 +77,31 @@ pub(super) fn update(
     let mut world = store.write();
     find(&world.incidents, "incidentId", ("Incident", id))?;
     let (time, _) = world.change();
-    changes.apply(
-        find_mut(&mut world.incidents, "incidentId", ("Incident", id))?,
-        &time,
-    );
+    let incident = find_mut(&mut world.incidents, "incidentId", ("Incident", id))?;
+    let was_resolved = incident["status"] == "Resolved";
+    changes.apply(incident, &time);
+    if incident["status"] == "Resolved" && !was_resolved {
+        let verdict = incident.clone();
+        let own = |alert: &&mut Value| alert["incidentId"] == verdict["incidentId"];
+        for alert in world.alerts.iter_mut().filter(own) {
+            resolve(alert, &verdict, &time);
+        }
+    }
     Ok(())
+}
+
+/// Resolves `alert` with its incident; an alert that is resolved already keeps its own verdict.
+fn resolve(alert: &mut Value, incident: &Value, time: &str) {
+    if alert["status"] == "Resolved" {
+        return;
+    }
+    alert["status"] = "Resolved".into();
+    for field in ["classification", "determination"] {
+        alert[field] = incident[field].clone();
+    }
+    for field in ["resolvedTime", "lastUpdateTime"] {
+        alert[field] = time.into();
+    }
 }
 
 /// Incident `index`, for the first of its `alerts`.
@@ -94,10 +115,7 @@ pub(super) fn record(index: u64, alerts: &[Value]) -> Value {
     let updated = own
         .last()
         .map_or(&Value::Null, |alert| &alert["lastUpdateTime"]);
-    let status = pick(
-        draw(index, "incident status"),
-        &["Active", "Active", "InProgress", "Resolved"],
-    );
+    let status = status(index);
     let closed = status == "Resolved";
     let worst = ["High", "Medium", "Low"]
         .into_iter()
@@ -117,6 +135,14 @@ pub(super) fn record(index: u64, alerts: &[Value]) -> Value {
         "tags": if index.is_multiple_of(7) { vec!["T1", "Überwachung"] } else { Vec::new() },
         "comments": comments(index, updated),
     })
+}
+
+/// The status of incident `index` at the start.
+pub(super) fn status(index: u64) -> &'static str {
+    pick(
+        draw(index, "incident status"),
+        &["Active", "Active", "InProgress", "Resolved"],
+    )
 }
 
 /// Where alert `index` belongs.
@@ -191,6 +217,8 @@ const INCIDENTS: Listing = Listing {
     cap: 100,
     page: 100,
     next: Next::SkipUnlessTop,
+    // They are always there; to ask for them does no harm.
+    nested: &["alerts"],
 };
 
 /// What `PATCH` may change.

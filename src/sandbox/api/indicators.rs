@@ -1,14 +1,18 @@
 //! Indicators of compromise: listed, submitted one by one or in batches, deleted.
 
+mod properties;
+
 use http::{Method, StatusCode};
 use serde_json::{Map, Value, json};
 
+use self::properties::{ACTIONS, TYPES, properties};
 use super::names::{draw, hex, pick};
 use super::page::{Listing, Next};
 use super::refusal::Refusal;
 use super::request::{Request, required, required_texts, text};
+use super::times::Clock;
 use super::world::{Store, World, find};
-use super::{Answer, reply, times};
+use super::{Answer, reply};
 
 /// Indicators in the sandbox at the start.
 pub(super) const COUNT: u64 = 120;
@@ -25,6 +29,7 @@ pub(super) fn answer(
 ) -> Result<Answer, Refusal> {
     match (request.method, rest) {
         (&Method::GET, []) => INDICATORS.answer(request, &store.read().indicators),
+        (&Method::GET, ["$count"]) => INDICATORS.count(request, &store.read().indicators),
         (&Method::POST, []) => {
             let body = request.body()?;
             let mut world = store.write();
@@ -62,7 +67,7 @@ pub(super) fn answer(
 }
 
 /// Indicator `index`.
-pub(super) fn record(index: u64) -> Value {
+pub(super) fn record(index: u64, clock: Clock) -> Value {
     let kind = pick(index, &TYPES);
     let value = match kind {
         "FileSha1" => hex(draw(index, "indicator"), 40),
@@ -74,7 +79,7 @@ pub(super) fn record(index: u64) -> Value {
     };
     let mut indicator = skeleton(
         &(2841 + index).to_string(),
-        &times::ago(i64::try_from(index).unwrap_or_default() * 70_000, index),
+        &clock.ago(i64::try_from(index).unwrap_or_default() * 70_000, index),
     );
     for (field, value) in [
         ("indicatorValue", value.into()),
@@ -84,7 +89,7 @@ pub(super) fn record(index: u64) -> Value {
         ("description", "From the \"example\" feed; see https://api.securitycenter.microsoft.com/api/indicators".into()),
         ("severity", pick(draw(index, "indicator severity"), &["Informational", "Low", "Medium", "High"]).into()),
         ("generateAlert", index.is_multiple_of(2).into()),
-        ("expirationTime", if index.is_multiple_of(3) { Value::Null } else { times::after(86_400 * 90).into() }),
+        ("expirationTime", if index.is_multiple_of(3) { Value::Null } else { clock.after(86_400 * 90).into() }),
         ("rbacGroupNames", if index.is_multiple_of(4) { json!(["VIP"]) } else { json!([]) }),
     ] {
         indicator[field] = value;
@@ -129,15 +134,10 @@ fn submit(world: &mut World, body: &Map<String, Value>) -> Result<usize, Refusal
         required(body, "indicatorValue")?,
         required(body, "indicatorType")?,
     );
-    let action = required(body, "action")?;
+    required(body, "action")?;
     required(body, "title")?;
     required(body, "description")?;
-    if !TYPES.contains(&kind) {
-        return Err(Refusal::Body(format!("'{kind}' is not an indicatorType")));
-    }
-    if !ACTIONS.contains(&action) {
-        return Err(Refusal::Body(format!("'{action}' is not an action")));
-    }
+    let properties = properties(body)?;
     let (time, serial) = world.change();
     let same = |known: &Value| {
         text(known, "indicatorType") == kind && text(known, "indicatorValue") == value
@@ -149,11 +149,8 @@ fn submit(world: &mut World, body: &Map<String, Value>) -> Result<usize, Refusal
         world.indicators.len() - 1
     });
     let indicator = &mut world.indicators[position];
-    for (field, value) in body {
-        // What isn't a property of an indicator is ignored, and its id is ours to give.
-        if indicator.get(field).is_some() && field != "id" {
-            indicator[field] = value.clone();
-        }
+    for (name, value) in properties {
+        indicator[name] = value;
     }
     indicator["lastUpdateTime"] = time.into();
     Ok(position)
@@ -231,28 +228,8 @@ const INDICATORS: Listing = Listing {
     cap: 10_000,
     page: 10_000,
     next: Next::SkipUnlessTop,
+    nested: &[],
 };
 
 /// Items that `import` and `BatchDelete` take at most.
 const BATCH: usize = 500;
-
-const TYPES: [&str; 7] = [
-    "FileSha1",
-    "FileSha256",
-    "IpAddress",
-    "DomainName",
-    "Url",
-    "FileMd5",
-    "CertificateThumbprint",
-];
-
-const ACTIONS: [&str; 8] = [
-    "Alert",
-    "AlertAndBlock",
-    "Allowed",
-    "Audit",
-    "Block",
-    "BlockAndRemediate",
-    "Warn",
-    "AlertAndBlockUnsanctioned",
-];

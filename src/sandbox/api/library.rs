@@ -1,14 +1,16 @@
 //! The live response library.
 
 use http::{Method, StatusCode};
+use memchr::memmem;
 use serde_json::{Value, json};
 
 use super::names::hex;
 use super::page::{Listing, Next};
 use super::refusal::Refusal;
 use super::request::{Request, text};
+use super::times::Clock;
 use super::world::{Store, find};
-use super::{Answer, reply, times};
+use super::{Answer, reply};
 
 /// Answers `/api/libraryfiles…`; `rest` is the path after that.
 ///
@@ -22,6 +24,7 @@ pub(super) fn answer(
 ) -> Result<Answer, Refusal> {
     match (request.method, rest) {
         (&Method::GET, []) => FILES.answer(request, &store.read().library),
+        (&Method::GET, ["$count"]) => FILES.count(request, &store.read().library),
         (&Method::POST, []) => upload(store, request),
         (&Method::DELETE, [name]) => {
             let mut world = store.write();
@@ -38,7 +41,7 @@ pub(super) fn answer(
 }
 
 /// The files at the start.
-pub(super) fn records() -> Vec<Value> {
+pub(super) fn records(clock: Clock) -> Vec<Value> {
     [
         ("collect.ps1", "Collects logs"),
         ("netstat.ps1", "Open connections, \"all\" of them"),
@@ -47,21 +50,15 @@ pub(super) fn records() -> Vec<Value> {
     .into_iter()
     .zip(0..)
     .map(|((name, description), index)| {
-        file((name, description), index, &times::ago(900_000, index))
+        file((name, description), index, &clock.ago(900_000, index))
     })
     .collect()
 }
 
-/// Takes the name from the first part of the multipart body; the contents are thrown away.
+/// Takes the name of the file from the form; the contents are thrown away.
 fn upload(store: &Store, request: &Request<'_>) -> Result<Answer, Refusal> {
-    let body = String::from_utf8_lossy(request.call.body);
-    let name = body
-        .split_once("filename=\"")
-        .and_then(|(_, rest)| rest.split_once('"'));
-    let name = name
-        .map(|(name, _)| name)
-        .filter(|name| !name.is_empty())
-        .ok_or(Refusal::Missing("File"))?;
+    let name = file_name(request.call.body).ok_or(Refusal::Missing("File"))?;
+    let name = name.as_str();
     let mut world = store.write();
     let (time, serial) = world.change();
     let file = file((name, ""), serial + 100, &time);
@@ -72,6 +69,14 @@ fn upload(store: &Store, request: &Request<'_>) -> Result<Answer, Refusal> {
     world.library.push(file);
     world.executed("libraryfiles");
     Ok(answer)
+}
+
+/// The first `filename` in the headers of a multipart body, whatever bytes the parts have.
+fn file_name(body: &[u8]) -> Option<String> {
+    let start = memmem::find(body, MARK)? + MARK.len();
+    let length = memchr::memchr(b'"', &body[start..])?;
+    let name = String::from_utf8_lossy(&body[start..start + length]).into_owned();
+    (!name.is_empty()).then_some(name)
 }
 
 fn file((name, description): (&str, &str), index: u64, time: &str) -> Value {
@@ -87,10 +92,13 @@ fn file((name, description): (&str, &str), index: u64, time: &str) -> Value {
     })
 }
 
+const MARK: &[u8] = b"filename=\"";
+
 const FILES: Listing = Listing {
     kind: "LibraryFiles",
     filterable: &[],
     cap: 10_000,
     page: 10_000,
     next: Next::SkipUnlessTop,
+    nested: &[],
 };

@@ -3,7 +3,8 @@
 use http::Method;
 use serde_json::{Value, json};
 
-use super::names::{draw, guid, hex, pick};
+use super::facts::Facts;
+use super::names::{draw, guid, pick};
 use super::page::{Listing, Next};
 use super::refusal::Refusal;
 use super::request::{Request, Shaped, required, text};
@@ -30,8 +31,22 @@ pub(super) fn answer(
     match rest {
         [] => list(request, &world.machines),
         ["$count"] => MACHINES.count(request, &world.machines),
-        ["softwarevulnerabilitiesbymachine"] => export::records(request),
-        ["softwarevulnerabilitiesexport"] => export::files(request),
+        ["softwarevulnerabilitiesbymachine"] => {
+            export::records(request, &world.facts, export::Kind::Vulnerabilities)
+        }
+        ["softwarevulnerabilitychangesbymachine"] => {
+            export::records(request, &world.facts, export::Kind::Changes)
+        }
+        ["secureconfigurationsassessmentbymachine"] => {
+            export::records(request, &world.facts, export::Kind::Configurations)
+        }
+        ["softwarevulnerabilitiesexport"] => export::files(request, &world.facts, ("VaExport", 6)),
+        ["secureconfigurationsassessmentexport"] => {
+            export::files(request, &world.facts, ("ScaExport", 6))
+        }
+        ["infogatheringexport"] => {
+            export::files(request, &world.facts, ("InfoGatheringExport", 24))
+        }
         [call] if call.starts_with("findbyip(") => find_by_ip(request, &world, call),
         [id] => Ok(reply::entity(request, "Machines", world.machine(id)?)),
         [id, "alerts", after @ ..] => {
@@ -42,7 +57,9 @@ pub(super) fn answer(
                 after,
             )
         }
-        [id, "vulnerabilities"] => catalogue::of_machine(request, text(world.machine(id)?, "id")),
+        [id, "vulnerabilities"] => {
+            catalogue::of_machine(request, &world.facts, text(world.machine(id)?, "id"))
+        }
         _ => Err(Refusal::NoSuchPath),
     }
 }
@@ -61,60 +78,36 @@ pub(super) fn list(request: &Request<'_>, machines: &[Value]) -> Result<Answer, 
 }
 
 /// Machine `index`.
-pub(super) fn record(index: u64) -> Value {
-    let (platform, version, build) = pick(draw(index, "os"), &PLATFORMS);
-    let (group, group_name) = pick(draw(index, "group"), &GROUPS);
-    let address = format!("10.20.{}.{}", index / 100, 10 + index % 100);
-    let joined = draw(index, "joined").is_multiple_of(3);
+pub(super) fn record(index: u64, facts: &Facts) -> Value {
+    let (device, clock) = (facts.device(index), facts.clock);
     let day = 86_400;
     json!({
-        "id": id(index),
-        "computerDnsName": name(index),
-        "firstSeen": times::ago(day * 200 + seconds(index, "first", day * 100), draw(index, "first digits")),
-        "lastSeen": times::ago(seconds(index, "last", day * 9), draw(index, "last digits")),
-        "osPlatform": platform,
-        "version": version,
-        "osProcessor": pick(draw(index, "processor"), &["x64", "x64", "x64", "arm64"]),
-        "osBuild": build,
-        "lastIpAddress": address,
-        "lastExternalIpAddress": format!("203.0.113.{}", 1 + index % 250),
+        "id": device.id,
+        "computerDnsName": device.name,
+        "firstSeen": clock.ago(day * 200 + seconds(index, "first", day * 100), draw(index, "first digits")),
+        "lastSeen": clock.ago(seconds(index, "last", day * 9), draw(index, "last digits")),
+        "osPlatform": device.platform,
+        "version": device.version,
+        "osProcessor": device.processor,
+        "osBuild": device.build,
+        "lastIpAddress": device.address,
+        "lastExternalIpAddress": device.public_address,
         "healthStatus": pick(draw(index, "health"), &["Active", "Active", "Active", "Inactive", "NoSensorData"]),
-        "onboardingStatus": pick(draw(index, "onboarded"), &["onboarded", "onboarded", "onboarded", "CanBeOnboarded"]),
+        "onboardingStatus": if device.onboarded { "onboarded" } else { "CanBeOnboarded" },
         "deviceValue": pick(draw(index, "value"), &["Normal", "Normal", "Low", "High"]),
-        "rbacGroupId": group,
-        "rbacGroupName": group_name,
+        "rbacGroupId": device.group_id,
+        "rbacGroupName": device.group,
         "riskScore": pick(draw(index, "risk"), &["None", "Informational", "Low", "Medium", "High"]),
         "exposureLevel": pick(draw(index, "exposure"), &["None", "Low", "Medium", "High"]),
-        "isAadJoined": joined,
-        "aadDeviceId": joined.then(|| guid(draw(index, "aad device"))),
+        "isAadJoined": device.joined,
+        "aadDeviceId": device.joined.then(|| guid(draw(index, "aad device"))),
         "machineTags": tags(index),
         "ipAddresses": [{
-            "ipAddress": address,
+            "ipAddress": device.address,
             "macAddress": format!("00155D{:06X}", draw(index, "mac") & 0xff_ffff),
             "operationalStatus": "Up",
         }],
     })
-}
-
-/// The device id of machine `index`: 40 hexadecimal digits.
-pub(super) fn id(index: u64) -> String {
-    hex(draw(index, "machine"), 40)
-}
-
-/// The DNS name of machine `index`.
-pub(super) fn name(index: u64) -> String {
-    let (platform, ..) = pick(draw(index, "os"), &PLATFORMS);
-    let prefix = match platform {
-        "macOS" => "mac",
-        "Linux" => "lnx",
-        _ if platform.starts_with("WindowsServer") => "srv",
-        _ => "pc",
-    };
-    let domain = pick(
-        draw(index, "domain"),
-        &["contoso.example", "contoso.example", "fabrikam.example"],
-    );
-    format!("{prefix}{}.{domain}", index + 1)
 }
 
 fn change(store: &Store, request: &Request<'_>, rest: &[&str]) -> Result<Answer, Refusal> {
@@ -225,23 +218,5 @@ const MACHINES: Listing = Listing {
     cap: 10_000,
     page: 10_000,
     next: Next::SkipUnlessTop,
+    nested: &[],
 };
-
-/// Platform, version and build number.
-const PLATFORMS: [(&str, &str, Option<u32>); 8] = [
-    ("Windows11", "23H2", Some(22631)),
-    ("Windows11", "24H2", Some(26100)),
-    ("Windows11", "24H2", Some(26100)),
-    ("Windows10", "22H2", Some(19045)),
-    ("WindowsServer2022", "21H2", Some(20348)),
-    ("WindowsServer2019", "1809", Some(17763)),
-    ("Linux", "22.4", None),
-    ("macOS", "15.1", None),
-];
-
-const GROUPS: [(u32, &str); 4] = [
-    (140, "Workstations"),
-    (141, "Servers"),
-    (142, "VIP"),
-    (143, "Fabrikam Zürich"),
-];

@@ -55,10 +55,40 @@ impl Query {
 
     /// Whether `$expand` names `property`.
     pub(super) fn expands(&self, property: &str) -> bool {
-        self.get("$expand").is_some_and(|list| {
-            list.split(',')
-                .any(|name| name.trim().eq_ignore_ascii_case(property))
+        self.expanded()
+            .any(|name| name.eq_ignore_ascii_case(property))
+    }
+
+    /// Refuses an `$expand` of anything but `known`.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal::Property`].
+    pub(super) fn check_expand(&self, known: &[&str]) -> Result<(), Refusal> {
+        let unknown = |name: &&str| !known.iter().any(|known| known.eq_ignore_ascii_case(name));
+        self.expanded().find(unknown).map_or(Ok(()), |name| {
+            Err(Refusal::Property {
+                option: "$expand",
+                name: name.to_owned(),
+            })
         })
+    }
+
+    /// The names in `$expand`, without what stands in parentheses behind them.
+    fn expanded(&self) -> impl Iterator<Item = &str> {
+        let mut depth = 0_usize;
+        let comma = move |symbol| {
+            match symbol {
+                '(' => depth += 1,
+                ')' => depth = depth.saturating_sub(1),
+                _ => {}
+            }
+            symbol == ',' && depth == 0
+        };
+        let list = self.get("$expand").unwrap_or_default();
+        list.split(comma)
+            .map(|item| item.split('(').next().unwrap_or_default().trim())
+            .filter(|name| !name.is_empty())
     }
 
     /// The parts as they were sent, without those named (lower case): what a link to the next page repeats.
@@ -247,6 +277,15 @@ mod tests {
                 "{query}: {fault}"
             );
         }
+    }
+
+    #[test]
+    fn expanded_names_have_options_of_their_own() {
+        let query = Query::parse(Some("$expand=alerts($select=id,title),%20Evidence"));
+        assert!(query.expands("alerts") && query.expands("evidence") && !query.expands("title"));
+        assert!(query.check_expand(&["alerts", "evidence"]).is_ok());
+        assert!(query.check_expand(&["alerts"]).is_err());
+        assert!(Query::parse(None).check_expand(&[]).is_ok());
     }
 
     #[test]

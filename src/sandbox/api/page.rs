@@ -22,6 +22,8 @@ pub(super) struct Listing {
     pub(super) page: usize,
     /// What follows a page.
     pub(super) next: Next,
+    /// Properties `$expand` may name, which the records may lack until then.
+    pub(super) nested: &'static [&'static str],
 }
 
 /// What follows a page that isn't the last.
@@ -46,7 +48,7 @@ impl Listing {
         request: &Request<'_>,
         records: &'a [Value],
     ) -> Result<Page<'a>, Refusal> {
-        let options = request.query.options(self.filterable)?;
+        let options = self.options(request, records)?;
         let skip = self.skip(request, &options)?;
         if let Some(given) = options.top.filter(|top| *top > self.cap) {
             return Err(Refusal::OverCap {
@@ -101,12 +103,33 @@ impl Listing {
         records: &[Value],
     ) -> Result<Answer, Refusal> {
         Ok(reply::count(
-            request
-                .query
-                .options(self.filterable)?
-                .matching(records)?
-                .len(),
+            self.options(request, records)?.matching(records)?.len(),
         ))
+    }
+
+    /// The options, all of whose names are of `records`: every record of a list has the same properties.
+    fn options(&self, request: &Request<'_>, records: &[Value]) -> Result<Options, Refusal> {
+        let options = request.query.options(self.filterable)?;
+        request.query.check_expand(self.nested)?;
+        let Some(Value::Object(record)) = records.first() else {
+            return Ok(options);
+        };
+        let known = |name: &str| record.keys().any(|known| known.eq_ignore_ascii_case(name));
+        let nested = |name: &str| {
+            self.nested
+                .iter()
+                .any(|known| known.eq_ignore_ascii_case(name))
+        };
+        let ordered = options.order.iter().map(|(name, _)| ("$orderby", name));
+        let selected = options.select.iter().map(|name| ("$select", name));
+        let mut names = ordered.chain(selected);
+        match names.find(|(option, name)| !(known(name) || *option == "$select" && nested(name))) {
+            Some((option, name)) => Err(Refusal::Property {
+                option,
+                name: name.clone(),
+            }),
+            None => Ok(options),
+        }
     }
 
     fn skip(&self, request: &Request<'_>, options: &Options) -> Result<usize, Refusal> {

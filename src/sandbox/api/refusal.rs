@@ -30,6 +30,8 @@ pub(super) enum Refusal {
     },
     #[error("Invalid value '{value}' for query option {option}")]
     Option { option: String, value: String },
+    #[error("Could not find a property named '{name}', which {option} names")]
+    Property { option: &'static str, name: String },
     #[error("Request body is incorrect: {0}")]
     Body(String),
     #[error("Required parameter {0} is missing")]
@@ -55,6 +57,7 @@ impl Refusal {
             Self::Filter(_)
             | Self::OverCap { .. }
             | Self::Option { .. }
+            | Self::Property { .. }
             | Self::Body(_)
             | Self::Missing(_)
             | Self::Input(_)
@@ -70,7 +73,10 @@ impl Refusal {
             Self::NoSuchPath => "NotFound",
             Self::NotFound { .. } | Self::NoMachines => "ResourceNotFound",
             Self::Method { .. } => "MethodNotAllowed",
-            Self::Filter(_) | Self::OverCap { .. } | Self::Option { .. } => "ODataError",
+            Self::Filter(_)
+            | Self::OverCap { .. }
+            | Self::Option { .. }
+            | Self::Property { .. } => "ODataError",
             Self::Body(_) => "InvalidRequestBody",
             Self::Missing(_) => "MissingRequiredParameter",
             Self::Input(_) => "InvalidInput",

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::refusal::Refusal;
 use super::request::Request;
 use super::times;
-use super::{Answer, Payload};
+use super::{Answer, Payload, RequestIds};
 
 /// `200` and `value` as JSON.
 pub(super) fn ok(value: &impl Serialize) -> Answer {
@@ -84,7 +84,11 @@ pub(super) fn refused(request: &Request<'_>, refusal: &Refusal) -> Answer {
     let (status, code, message) = (refusal.status(), refusal.code(), refusal.to_string());
     let tracking = (request.call.tracking)();
     let mut answer = if request.family.is_graph() {
-        super::graph_error(status, graph_code(refusal), &message, tracking)
+        let ids = RequestIds {
+            own: &tracking,
+            client: request.call.client_request_id,
+        };
+        super::graph_error(status, graph_code(refusal), &message, ids)
     } else {
         super::error(status, code, &message, tracking)
     };
@@ -102,9 +106,11 @@ pub(super) fn error_body(code: &str, message: &str, target: String) -> Value {
 }
 
 /// Graph's error object.
-pub(super) fn graph_error_body(code: &str, message: &str, request_id: String) -> Value {
-    let date = times::after(0).trim_end_matches('Z').to_owned();
-    let inner = json!({"date": date, "request-id": request_id, "client-request-id": Value::String(request_id)});
+pub(super) fn graph_error_body(code: &str, message: &str, ids: RequestIds<'_>) -> Value {
+    let second = times::real() / times::TICKS * times::TICKS;
+    let date = times::text(second).trim_end_matches('Z').to_owned();
+    let client = ids.client.unwrap_or(ids.own);
+    let inner = json!({"date": date, "request-id": ids.own, "client-request-id": client});
     json!({"error": {"code": code, "message": message, "innerError": inner}})
 }
 

@@ -12,10 +12,10 @@ use super::refusal::Refusal;
 /// A call whose path and query are decoded.
 pub(super) struct Request<'a> {
     pub(super) call: &'a Call<'a>,
-    /// `GET` also for `HEAD`: the server drops the body.
+    /// `GET` also for `HEAD`, whose body the server drops.
     pub(super) method: &'a Method,
     pub(super) family: Family,
-    /// Decoded and in lower case: paths match case-insensitively, and no id has capitals.
+    /// Decoded and in lower case: paths match case-insensitively. An id with capitals is compared letter case aside.
     segments: Vec<String>,
     pub(super) query: Query,
     /// The size of pages set for the whole sandbox, if any.

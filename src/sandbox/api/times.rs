@@ -1,25 +1,81 @@
-//! Times of the data: one fixed present, and the two directions between text and ticks.
+//! Times of the data: the present that it is dated from, and the two directions between text and ticks.
 
-/// The present of the data, 2026-11-01T00:00:00Z, in seconds since 1970.
-pub(super) const NOW: i64 = 1_793_491_200;
+use std::time::{SystemTime, UNIX_EPOCH};
 
-/// Ticks (100 ns, as .NET counts them) in a second.
-const TICKS: i64 = 10_000_000;
+use crate::sandbox::Now;
 
-/// The time `seconds` before [`NOW`], with 0 to 7 fraction digits chosen by `drawn`, as the real service varies them.
-pub(super) fn ago(seconds: i64, drawn: u64) -> String {
-    let digits = usize::try_from(drawn % 8).unwrap_or_default();
-    let fraction = format!("{:07}", (drawn >> 3) % 10_000_000);
-    let second = format(NOW - seconds);
-    match digits {
-        0 => format!("{second}Z"),
-        _ => format!("{second}.{}Z", &fraction[..digits]),
+/// The present of the data. All records are dated before it, all changes after it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Clock {
+    now: Now,
+    /// Seconds since 1970.
+    present: i64,
+}
+
+impl Clock {
+    /// The present that `now` says; of a running clock, the start of its UTC hour.
+    pub(super) fn new(now: Now) -> Self {
+        let present = match now {
+            Now::Fixed(time) => ticks(time) / TICKS,
+            Now::Running => {
+                let second = ticks(SystemTime::now()) / TICKS;
+                second - second % 3600
+            }
+        };
+        Self { now, present }
+    }
+
+    /// The time `seconds` before the present, with 0 to 7 fraction digits chosen by `drawn`, as the real service varies
+    /// them.
+    pub(super) fn ago(self, seconds: i64, drawn: u64) -> String {
+        let digits = usize::try_from(drawn % 8).unwrap_or_default();
+        let fraction = format!("{:07}", (drawn >> 3) % 10_000_000);
+        let second = format(self.present - seconds);
+        match digits {
+            0 => format!("{second}Z"),
+            _ => format!("{second}.{}Z", &fraction[..digits]),
+        }
+    }
+
+    /// The time `seconds` after the present.
+    pub(super) fn after(self, seconds: i64) -> String {
+        format!("{}Z", format(self.present + seconds))
+    }
+
+    /// Ticks of this moment: the present if it is fixed.
+    pub(super) fn moment(self) -> i64 {
+        match self.now {
+            Now::Fixed(_) => self.present * TICKS,
+            Now::Running => ticks(SystemTime::now()).max(self.present * TICKS),
+        }
+    }
+
+    /// Ticks of a change that follows one at `last`: a second later by a fixed present, else this moment. Never `last`
+    /// itself, so that a client that asks for what is newer misses nothing.
+    pub(super) fn change(self, last: Option<i64>) -> i64 {
+        let last = last.unwrap_or(self.present * TICKS);
+        match self.now {
+            Now::Fixed(_) => last + TICKS,
+            Now::Running => self.moment().max(last + 1),
+        }
     }
 }
 
-/// The time `seconds` after [`NOW`]: what a change made by a client is dated with.
-pub(super) fn after(seconds: i64) -> String {
-    format!("{}Z", format(NOW + seconds))
+/// The text of `ticks`, with as many fraction digits as it needs.
+pub(super) fn text(ticks: i64) -> String {
+    let second = format(ticks.div_euclid(TICKS));
+    match ticks.rem_euclid(TICKS) {
+        0 => format!("{second}Z"),
+        fraction => format!(
+            "{second}.{}Z",
+            format!("{fraction:07}").trim_end_matches('0')
+        ),
+    }
+}
+
+/// Ticks of the real time, whatever the present of the data.
+pub(super) fn real() -> i64 {
+    ticks(SystemTime::now())
 }
 
 /// Ticks since 1970 of an ISO 8601 text: a date, or a date and a time of day, with `Z`, an offset or nothing (UTC).
@@ -33,6 +89,12 @@ pub(super) fn parse(text: &str) -> Option<i64> {
     };
     let midnight = days(date)? * 86_400 * TICKS;
     clock.map_or(Some(midnight), |clock| Some(midnight + clock_ticks(clock)?))
+}
+
+/// Ticks since 1970; a clock that stands before that year is taken to stand at its start.
+fn ticks(time: SystemTime) -> i64 {
+    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_nanos() / 100).unwrap_or(i64::MAX)
 }
 
 /// The text of a Unix time without zone or fraction (Howard Hinnant's `civil_from_days`).
@@ -99,21 +161,46 @@ fn digits(text: &str, count: usize) -> Option<i64> {
         .then(|| text.parse().ok())?
 }
 
+/// Ticks (100 ns, as .NET counts them) in a second.
+pub(super) const TICKS: i64 = 10_000_000;
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sandbox::Options;
+
+    /// 2026-11-01T00:00:00Z.
+    const NOW: i64 = 1_793_491_200;
+
+    fn usual() -> Clock {
+        Clock::new(Options::default().now)
+    }
 
     #[test]
-    fn the_present_is_the_first_of_november() {
-        assert_eq!(after(0), "2026-11-01T00:00:00Z");
-        assert_eq!(ago(1, 0), "2026-10-31T23:59:59Z");
-        assert_eq!(ago(86_400 * 245, 0), "2026-03-01T00:00:00Z");
+    fn the_usual_present_is_the_first_of_november() {
+        assert_eq!(usual().after(0), "2026-11-01T00:00:00Z");
+        assert_eq!(usual().ago(1, 0), "2026-10-31T23:59:59Z");
+        assert_eq!(usual().ago(86_400 * 245, 0), "2026-03-01T00:00:00Z");
+    }
+
+    #[test]
+    fn a_running_present_is_the_start_of_the_hour_and_changes_follow_each_other() {
+        let clock = Clock::new(Now::Running);
+        let behind = real() - parse(&clock.after(0)).unwrap();
+        assert!((0..3700 * TICKS).contains(&behind), "{behind}");
+        assert!(clock.after(0).ends_with(":00:00Z"));
+        let first = clock.change(None);
+        assert!(first >= parse(&clock.after(0)).unwrap());
+        assert!(clock.change(Some(first)) > first);
+        let far = real() + 1000 * TICKS;
+        assert_eq!(clock.change(Some(far)), far + 1);
+        assert_eq!(parse(&text(far + 1)), Some(far + 1));
     }
 
     #[test]
     fn texts_with_every_number_of_digits_parse_back() {
         for drawn in 0..64 {
-            let text = ago(1000, drawn * 7919);
+            let text = usual().ago(1000, drawn * 7919);
             let ticks = parse(&text).expect(&text);
             assert_eq!(ticks / TICKS, NOW - 1000, "{text}");
         }

@@ -21,6 +21,8 @@ pub(super) enum Kind {
     OneOf(&'static [&'static str]),
     /// One of these words, its first letter small: Graph's spelling.
     CamelOneOf(&'static [&'static str]),
+    /// One of Graph's determinations, see [`GRAPH_DETERMINATIONS`].
+    GraphDetermination,
     /// A text, or null to clear it.
     Text,
     /// An array of texts.
@@ -82,6 +84,10 @@ impl Kind {
                 .iter()
                 .find(|known| camel(known) == *word)
                 .map(|known| Value::from(*known)),
+            (Self::GraphDetermination, Value::String(word)) => GRAPH_DETERMINATIONS
+                .iter()
+                .find(|(_, graph)| graph == word)
+                .map(|(ours, _)| Value::from(*ours)),
             (Self::Text, Value::String(_) | Value::Null) | (Self::Comment, Value::String(_)) => {
                 Some(value.clone())
             }
@@ -100,6 +106,38 @@ pub(super) fn camel(word: &str) -> String {
         first.to_ascii_lowercase().to_string() + letters.as_str()
     })
 }
+
+/// Defender's `determination` as Graph writes it; `None` for a word that is none.
+pub(super) fn graph_determination(ours: &str) -> Option<&'static str> {
+    GRAPH_DETERMINATIONS
+        .iter()
+        .find(|(known, _)| *known == ours)
+        .map(|(_, graph)| *graph)
+}
+
+/// Every determination in Defender's words and in Graph's, which has one where Defender has an older name beside the newer.
+/// From Graph the first is taken.
+const GRAPH_DETERMINATIONS: [(&str, &str); 19] = [
+    ("NotAvailable", "unknown"),
+    ("Apt", "apt"),
+    ("Malware", "malware"),
+    ("SecurityPersonnel", "securityPersonnel"),
+    ("SecurityTesting", "securityTesting"),
+    ("UnwantedSoftware", "unwantedSoftware"),
+    ("MultiStagedAttack", "multiStagedAttack"),
+    ("MaliciousUserActivity", "maliciousUserActivity"),
+    ("CompromisedUser", "compromisedAccount"),
+    ("CompromisedAccount", "compromisedAccount"),
+    ("Phishing", "phishing"),
+    ("LineOfBusinessApplication", "lineOfBusinessApplication"),
+    ("ConfirmedUserActivity", "confirmedActivity"),
+    ("ConfirmedActivity", "confirmedActivity"),
+    ("Clean", "notMalicious"),
+    ("NotMalicious", "notMalicious"),
+    ("InsufficientData", "notEnoughDataToValidate"),
+    ("NotEnoughDataToValidate", "notEnoughDataToValidate"),
+    ("Other", "other"),
+];
 
 /// Classes of an alert or an incident.
 pub(super) const CLASSIFICATIONS: &[&str] = &[

@@ -1,21 +1,34 @@
 //! Everything that can change: the records, and the counters that are taken back to the start with them.
 
 use std::collections::BTreeMap;
-use std::sync::{OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use serde_json::Value;
 
+use super::facts::Facts;
 use super::refusal::Refusal;
 use super::request::text;
 use super::{actions, alerts, incidents, indicators, library, machines, times};
+use crate::sandbox::Now;
 
 /// The world behind its lock, made at the first call: a sandbox that is started must listen at once.
-pub(super) struct Store(OnceLock<RwLock<World>>);
+pub(super) struct Store {
+    now: Now,
+    world: OnceLock<RwLock<World>>,
+}
 
 impl Store {
-    /// The world at its beginning.
-    pub(super) fn new() -> Self {
-        Self(OnceLock::new())
+    /// The world at its beginning, which is `now`.
+    pub(super) fn new(now: Now) -> Self {
+        Self {
+            now,
+            world: OnceLock::new(),
+        }
+    }
+
+    /// Takes everything back to the start; a running clock starts from where it is.
+    pub(super) fn reset(&self) {
+        *self.write() = World::new(self.now);
     }
 
     /// For reading. A panic elsewhere leaves at worst a record half changed: nothing to stop serving for.
@@ -29,12 +42,13 @@ impl Store {
     }
 
     fn world(&self) -> &RwLock<World> {
-        self.0.get_or_init(|| RwLock::new(World::new()))
+        self.world.get_or_init(|| RwLock::new(World::new(self.now)))
     }
 }
 
 /// All records. Incidents are stored without their alerts, which name the incident they belong to.
 pub(super) struct World {
+    pub(super) facts: Arc<Facts>,
     pub(super) machines: Vec<Value>,
     pub(super) alerts: Vec<Value>,
     pub(super) incidents: Vec<Value>,
@@ -43,41 +57,50 @@ pub(super) struct World {
     pub(super) library: Vec<Value>,
     pub(super) page_size: Option<usize>,
     pub(super) executions: BTreeMap<String, u64>,
-    /// Changes made so far: each is a second after the one before, and names new records.
+    /// Changes made so far: they name new records.
     changes: u32,
+    /// Ticks of the last of them.
+    last_change: Option<i64>,
 }
 
 impl World {
-    /// The records as they are at the start, always the same.
-    pub(super) fn new() -> Self {
-        let machines: Vec<Value> = (0..machines::COUNT).map(machines::record).collect();
+    /// The records as they are at the start: the same at every `now`, but for their dates.
+    pub(super) fn new(now: Now) -> Self {
+        let facts = Facts::new(now);
+        let clock = facts.clock;
+        let machines: Vec<Value> = (0..machines::COUNT)
+            .map(|index| machines::record(index, &facts))
+            .collect();
         let alerts: Vec<Value> = (0..alerts::COUNT)
-            .map(|index| alerts::record(index, &machines))
+            .map(|index| alerts::record(index, &facts))
             .collect();
         Self {
             incidents: (0..incidents::COUNT)
                 .map(|index| incidents::record(index, &alerts))
                 .collect(),
             actions: (0..actions::COUNT)
-                .map(|index| actions::record(index, &machines))
+                .map(|index| actions::record(index, &facts))
                 .collect(),
-            indicators: (0..indicators::COUNT).map(indicators::record).collect(),
-            library: library::records(),
+            indicators: (0..indicators::COUNT)
+                .map(|index| indicators::record(index, clock))
+                .collect(),
+            library: library::records(clock),
             machines,
             alerts,
             page_size: None,
             executions: BTreeMap::new(),
             changes: 0,
+            last_change: None,
+            facts: Arc::new(facts),
         }
     }
 
     /// Notes a change: its time, and a number no other change has.
     pub(super) fn change(&mut self) -> (String, u64) {
         self.changes = self.changes.saturating_add(1);
-        (
-            times::after(i64::from(self.changes)),
-            u64::from(self.changes),
-        )
+        let moment = self.facts.clock.change(self.last_change);
+        self.last_change = Some(moment);
+        (times::text(moment), u64::from(self.changes))
     }
 
     /// Counts one execution of `call`, a `POST` that must not be sent twice.

@@ -63,6 +63,20 @@ fn commands(body: &Map<String, Value>) -> Result<Value, Refusal> {
     Ok(json!({"commands": commands.collect::<Vec<_>>()}))
 }
 
+/// The one command of a live response that ended long ago.
+pub(super) fn finished_command(action: &Value) -> Vec<Value> {
+    let state = if action["status"] == "Succeeded" {
+        "Completed"
+    } else {
+        "Failed"
+    };
+    vec![json!({
+        "index": 0, "startTime": action["creationDateTimeUtc"], "endTime": action["lastUpdateDateTimeUtc"],
+        "commandStatus": state, "errors": [],
+        "command": {"type": "RunScript", "params": [{"key": "ScriptName", "value": "collect.ps1"}]},
+    })]
+}
+
 /// Every verb.
 pub(super) const VERBS: [Verb; 9] = [
     Verb {

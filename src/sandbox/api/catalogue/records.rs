@@ -2,14 +2,17 @@
 
 use serde_json::{Value, json};
 
+use crate::sandbox::api::facts::Facts;
+use crate::sandbox::api::machines;
 use crate::sandbox::api::names::{draw, pick};
 use crate::sandbox::api::request::text;
+use crate::sandbox::api::times::Clock;
 use crate::sandbox::api::world::World;
-use crate::sandbox::api::{machines, times};
 
 /// The CVE number of vulnerability `index`.
-pub(in crate::sandbox::api) fn cve(index: u64) -> String {
-    format!("CVE-{}-{}", 2024 + index % 3, 20_000 + index * 37)
+pub(in crate::sandbox::api) fn cve(index: u64, clock: Clock) -> String {
+    let published = clock.ago(age(index), 0);
+    format!("CVE-{}-{}", &published[..4], 20_000 + index * 37)
 }
 
 /// Vendor and name of product `index`.
@@ -39,22 +42,23 @@ pub(super) fn investigation(index: u64, world: &World) -> Value {
 }
 
 /// Vulnerability `index`.
-pub(super) fn vulnerability(index: u64) -> Value {
+pub(super) fn vulnerability(index: u64, facts: &Facts) -> Value {
     let (vendor, name) = product(index);
     let tenths = 30 + draw(index, "cvss") % 70;
     let (severity, exploited) = (severity(index), index.is_multiple_of(6));
-    let published = i64::try_from(index).unwrap_or_default() * 86_400 + 86_400;
+    let (published, clock) = (age(index), facts.clock);
+    let cve = facts.cve(index);
     json!({
-        "id": cve(index),
-        "name": cve(index),
+        "id": cve,
+        "name": cve,
         "description": format!("Summary: a flaw in {vendor} {name} lets an attacker read \"memory\" beyond a buffer. Remediation: update."),
         "severity": severity,
         "cvssV3": tenths_of(tenths),
         "cvssVector": "CVSS:3.1/AV:N/AC:L/PR:N/UI:R/S:U/C:H/I:H/A:H",
-        "exposedMachines": draw(index, "exposed") % 60,
-        "publishedOn": times::ago(published, 0),
-        "updatedOn": times::ago(published / 2, 0),
-        "firstDetected": times::ago(published / 2, 7),
+        "exposedMachines": facts.exposed(std::iter::once(index)).len(),
+        "publishedOn": clock.ago(published, 0),
+        "updatedOn": clock.ago(published / 2, 0),
+        "firstDetected": clock.ago(published / 2, 7),
         "publicExploit": exploited,
         "exploitVerified": exploited && index.is_multiple_of(12),
         "exploitInKit": false,
@@ -77,17 +81,18 @@ pub(in crate::sandbox::api) fn severity(index: u64) -> &'static str {
 }
 
 /// Product `index`.
-pub(super) fn software(index: u64) -> Value {
+pub(super) fn software(index: u64, facts: &Facts) -> Value {
     let (vendor, name) = product(index);
+    let exposed = facts.exposed(of_product(index)).len() as u64;
     json!({
         "id": format!("{vendor}-_-{name}"),
         "name": name,
         "vendor": vendor,
-        "weaknesses": draw(index, "weaknesses") % 90,
+        "weaknesses": of_product(index).count(),
         "publicExploit": index.is_multiple_of(3),
         "activeAlert": index.is_multiple_of(5),
-        "exposedMachines": draw(index, "software exposed") % 120,
-        "installedMachines": 120 + draw(index, "installed") % 80,
+        "exposedMachines": exposed,
+        "installedMachines": exposed + draw(index, "installed") % (machines::COUNT - exposed + 1),
         "impactScore": tenths_of(draw(index, "impact") % 30),
         "isNormalized": true,
         "category": "Application",
@@ -96,13 +101,13 @@ pub(super) fn software(index: u64) -> Value {
 }
 
 /// Recommendation `index`.
-pub(super) fn recommendation(index: u64) -> Value {
+pub(super) fn recommendation(index: u64, facts: &Facts) -> Value {
     let (vendor, name) = product(index);
     json!({
         "id": format!("va-_-{vendor}-_-{name}"),
         "productName": name,
         "recommendationName": format!("Update {vendor} {name} to a version that is supported"),
-        "weaknesses": draw(index, "weaknesses") % 90,
+        "weaknesses": of_product(index).count(),
         "vendor": vendor,
         "recommendedVersion": format!("{}.0.{}.0", 100 + index, index * 7),
         "recommendedVendor": "",
@@ -118,7 +123,7 @@ pub(super) fn recommendation(index: u64) -> Value {
         "configScoreImpact": 0.0,
         "exposureImpact": tenths_of(draw(index, "impact") % 30),
         "totalMachineCount": machines::COUNT,
-        "exposedMachinesCount": draw(index, "software exposed") % 120,
+        "exposedMachinesCount": facts.exposed(of_product(index)).len(),
         "nonProductivityImpactedAssets": 0,
         "relatedComponent": name,
         "exposedCriticalDevices": index % 4,
@@ -127,6 +132,7 @@ pub(super) fn recommendation(index: u64) -> Value {
 
 /// Antivirus health of machine `index`.
 pub(super) fn antivirus(index: u64, world: &World) -> Value {
+    let clock = world.facts.clock;
     let machine = world
         .machines
         .get(usize::try_from(index).unwrap_or_default())
@@ -147,20 +153,20 @@ pub(super) fn antivirus(index: u64, world: &World) -> Value {
         "avEngineVersion": "1.1.25090.3000",
         "avPlatformVersion": "4.18.25090.3009",
         "avIsSignatureUptoDate": pick(draw(index, "signature"), &["True", "True", "False", "Unknown"]),
-        "avSignatureUpdateTime": times::ago(machines::seconds(index, "signature age", 300_000), index),
+        "avSignatureUpdateTime": clock.ago(machines::seconds(index, "signature age", 300_000), index),
         "quickScanResult": "Completed",
         "quickScanError": null,
-        "quickScanTime": times::ago(machines::seconds(index, "quick scan", 300_000), index),
+        "quickScanTime": clock.ago(machines::seconds(index, "quick scan", 300_000), index),
         "fullScanResult": null,
         "fullScanError": null,
         "fullScanTime": null,
         "cloudProtectionState": "MemberOf;Reachable",
-        "dataRefreshTimestamp": times::ago(3600, 3),
+        "dataRefreshTimestamp": clock.ago(3600, 3),
     })
 }
 
 /// The index of the vulnerability that `machine` has at place `ordinal`: each machine has different ones.
-pub(super) fn exposed_to(machine: u64, ordinal: u64) -> u64 {
+pub(in crate::sandbox::api) fn exposed_to(machine: u64, ordinal: u64) -> u64 {
     (draw(machine, "machine cve") % VULNERABILITIES + ordinal * 11) % VULNERABILITIES
 }
 
@@ -176,12 +182,22 @@ pub(super) fn machine_reference(machine: &Value) -> Value {
     })
 }
 
+/// The vulnerabilities that product `index` has.
+pub(super) fn of_product(index: u64) -> impl Iterator<Item = u64> {
+    (index..VULNERABILITIES).step_by(PRODUCTS.len())
+}
+
+/// Seconds since vulnerability `index` was published: the newest yesterday, the others six days apart.
+fn age(index: u64) -> i64 {
+    86_400 * (1 + i64::try_from(index).unwrap_or_default() * 6)
+}
+
 fn tenths_of(tenths: u64) -> f64 {
     f64::from(u32::try_from(tenths).unwrap_or_default()) / 10.0
 }
 
 /// Vulnerabilities of one machine.
-pub(super) const PER_MACHINE: u64 = 3;
+pub(in crate::sandbox::api) const PER_MACHINE: u64 = 3;
 
 /// Vulnerabilities in the sandbox.
 pub(in crate::sandbox::api) const VULNERABILITIES: u64 = 150;

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::sandbox::api::evidence;
 use crate::sandbox::api::names::TENANT;
 use crate::sandbox::api::request::text;
-use crate::sandbox::api::triage::camel;
+use crate::sandbox::api::triage::{camel, graph_determination};
 
 /// An incident, without its alerts.
 pub(super) fn incident(incident: &Value) -> Value {
@@ -25,7 +25,7 @@ pub(super) fn incident(incident: &Value) -> Value {
         "lastUpdateDateTime": incident["lastUpdateTime"],
         "assignedTo": incident["assignedTo"],
         "classification": word(&incident["classification"]),
-        "determination": word(&incident["determination"]),
+        "determination": determination(incident),
         "severity": word(&incident["severity"]),
         "customTags": incident["tags"],
         "systemTags": [],
@@ -58,7 +58,7 @@ pub(super) fn bare_alert(alert: &Value) -> Value {
         "status": word(&alert["status"]),
         "severity": word(&alert["severity"]),
         "classification": word(&alert["classification"]),
-        "determination": word(&alert["determination"]),
+        "determination": determination(alert),
         "serviceSource": "microsoftDefenderForEndpoint",
         "detectionSource": word(&alert["detectionSource"]),
         "productName": "Microsoft Defender for Endpoint",
@@ -169,10 +169,12 @@ fn comment(comment: &Value) -> Value {
 
 /// A word of an enumeration in Graph's spelling; Graph says `unknown` where Defender has nothing.
 fn word(word: &Value) -> Value {
-    match word.as_str() {
-        None | Some("NotAvailable") => "unknown".into(),
-        Some(word) => camel(word).into(),
-    }
+    word.as_str()
+        .map_or_else(|| "unknown".into(), |word| camel(word).into())
+}
+
+fn determination(record: &Value) -> &'static str {
+    graph_determination(text(record, "determination")).unwrap_or("unknown")
 }
 
 /// Property of `deviceEvidence`, and of our machine.

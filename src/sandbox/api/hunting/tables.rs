@@ -5,10 +5,12 @@ mod others;
 use serde_json::{Value, json};
 
 use self::others::{ALERT, EMAIL, LOGON};
+use crate::sandbox::api::facts::Facts;
 use crate::sandbox::api::names::{USERS, draw, hex, pick};
-use crate::sandbox::api::{machines, texts, times};
+use crate::sandbox::api::{alerts, machines, texts};
 
 /// A table.
+#[derive(Debug)]
 pub(super) struct Table {
     pub(super) name: &'static str,
     /// Rows of a query that limits nothing.
@@ -16,11 +18,12 @@ pub(super) struct Table {
     pub(super) columns: &'static [Column],
 }
 
-/// Name, type, and the value in row `index`.
+/// Name, type, and the value in a row.
+#[derive(Debug)]
 pub(super) struct Column {
     pub(super) name: &'static str,
     pub(super) kind: &'static str,
-    pub(super) value: fn(u64) -> Value,
+    pub(super) value: fn(&Facts, u64) -> Value,
 }
 
 /// Every known table.
@@ -42,7 +45,7 @@ pub(super) const TABLES: &[Table] = &[
     },
     Table {
         name: "AlertInfo",
-        rows: 1000,
+        rows: alerts::COUNT,
         columns: ALERT,
     },
     Table {
@@ -60,28 +63,30 @@ pub(super) const TABLES: &[Table] = &[
 const TIMESTAMP: Column = Column {
     name: "Timestamp",
     kind: "DateTime",
-    value: |index| {
-        times::ago(
-            i64::try_from(index % 2_592_000).unwrap_or_default(),
-            draw(index, "row") | 7,
-        )
-        .into()
+    value: |facts, index| {
+        facts
+            .clock
+            .ago(
+                i64::try_from(index % 2_592_000).unwrap_or_default(),
+                draw(index, "row") | 7,
+            )
+            .into()
     },
 };
 const DEVICE_ID: Column = Column {
     name: "DeviceId",
     kind: "String",
-    value: |index| machines::id(index % machines::COUNT).into(),
+    value: |facts, index| facts.device(index).id.as_str().into(),
 };
 const DEVICE_NAME: Column = Column {
     name: "DeviceName",
     kind: "String",
-    value: |index| machines::name(index % machines::COUNT).into(),
+    value: |facts, index| facts.device(index).name.as_str().into(),
 };
 const REPORT_ID: Column = Column {
     name: "ReportId",
     kind: "Int64",
-    value: |index| (index + 1).into(),
+    value: |_, index| (index + 1).into(),
 };
 
 const DEVICE_INFO: &[Column] = &[
@@ -91,32 +96,32 @@ const DEVICE_INFO: &[Column] = &[
     Column {
         name: "ClientVersion",
         kind: "String",
-        value: |_| "10.8760.26100.4652".into(),
+        value: |_, _| "10.8760.26100.4652".into(),
     },
     Column {
         name: "PublicIP",
         kind: "String",
-        value: |index| format!("203.0.113.{}", 1 + index % 250).into(),
+        value: |facts, index| facts.device(index).public_address.as_str().into(),
     },
     Column {
         name: "OSPlatform",
         kind: "String",
-        value: |index| machines::record(index % machines::COUNT)["osPlatform"].clone(),
+        value: |facts, index| facts.device(index).platform.into(),
     },
     Column {
         name: "OSBuild",
         kind: "Int64",
-        value: |index| machines::record(index % machines::COUNT)["osBuild"].clone(),
+        value: |facts, index| facts.device(index).build.into(),
     },
     Column {
         name: "IsAzureADJoined",
         kind: "SByte",
-        value: |index| (index % 2).into(),
+        value: |facts, index| u8::from(facts.device(index).joined).into(),
     },
     Column {
         name: "LoggedOnUsers",
         kind: "String",
-        value: |index| {
+        value: |_, index| {
             json!([{"UserName": user(index), "DomainName": "CONTOSO"}])
                 .to_string()
                 .into()
@@ -125,13 +130,21 @@ const DEVICE_INFO: &[Column] = &[
     Column {
         name: "MachineGroup",
         kind: "String",
-        value: |index| pick(index, &["Workstations", "Servers", "VIP"]).into(),
+        value: |facts, index| facts.device(index).group.into(),
     },
     REPORT_ID,
     Column {
         name: "OnboardingStatus",
         kind: "String",
-        value: |_| "Onboarded".into(),
+        value: |facts, index| {
+            let device = facts.device(index);
+            let status = if device.onboarded {
+                "Onboarded"
+            } else {
+                "Can be onboarded"
+            };
+            status.into()
+        },
     },
 ];
 
@@ -142,42 +155,42 @@ const PROCESS: &[Column] = &[
     Column {
         name: "ActionType",
         kind: "String",
-        value: |_| "ProcessCreated".into(),
+        value: |_, _| "ProcessCreated".into(),
     },
     Column {
         name: "FileName",
         kind: "String",
-        value: |index| pick(draw(index, "file"), &["cmd.exe", "powershell.exe", "bash"]).into(),
+        value: |_, index| pick(draw(index, "file"), &["cmd.exe", "powershell.exe", "bash"]).into(),
     },
     Column {
         name: "FolderPath",
         kind: "String",
-        value: |_| r"C:\Windows\System32\".into(),
+        value: |_, _| r"C:\Windows\System32\".into(),
     },
     Column {
         name: "SHA1",
         kind: "String",
-        value: |index| hex(draw(index % 97, "row file"), 40).into(),
+        value: |_, index| hex(draw(index % 97, "row file"), 40).into(),
     },
     Column {
         name: "ProcessId",
         kind: "Int64",
-        value: |index| (1000 + draw(index, "pid") % 60_000).into(),
+        value: |_, index| (1000 + draw(index, "pid") % 60_000).into(),
     },
     Column {
         name: "ProcessCommandLine",
         kind: "String",
-        value: |index| texts::command_line(index).into(),
+        value: |_, index| texts::command_line(index).into(),
     },
     Column {
         name: "AccountName",
         kind: "String",
-        value: |index| user(index).into(),
+        value: |_, index| user(index).into(),
     },
     Column {
         name: "InitiatingProcessFileName",
         kind: "String",
-        value: |_| "explorer.exe".into(),
+        value: |_, _| "explorer.exe".into(),
     },
     REPORT_ID,
 ];
@@ -189,17 +202,17 @@ const NETWORK: &[Column] = &[
     Column {
         name: "ActionType",
         kind: "String",
-        value: |index| pick(index, &["ConnectionSuccess", "ConnectionFailed"]).into(),
+        value: |_, index| pick(index, &["ConnectionSuccess", "ConnectionFailed"]).into(),
     },
     Column {
         name: "RemoteIP",
         kind: "String",
-        value: |index| format!("198.51.100.{}", 1 + index % 250).into(),
+        value: |_, index| format!("198.51.100.{}", 1 + index % 250).into(),
     },
     Column {
         name: "RemotePort",
         kind: "Int64",
-        value: |index| pick(index, &[443, 443, 80, 53, 8443]).into(),
+        value: |_, index| pick(index, &[443, 443, 80, 53, 8443]).into(),
     },
     Column {
         name: "RemoteUrl",
@@ -209,17 +222,17 @@ const NETWORK: &[Column] = &[
     Column {
         name: "LocalIP",
         kind: "String",
-        value: |index| format!("10.20.{}.{}", index % 2, 10 + index % 100).into(),
+        value: |facts, index| facts.device(index).address.as_str().into(),
     },
     Column {
         name: "LocalPort",
         kind: "Int64",
-        value: |index| (49_152 + draw(index, "port") % 16_000).into(),
+        value: |_, index| (49_152 + draw(index, "port") % 16_000).into(),
     },
     Column {
         name: "Protocol",
         kind: "String",
-        value: |_| "Tcp".into(),
+        value: |_, _| "Tcp".into(),
     },
     REPORT_ID,
 ];
@@ -228,7 +241,7 @@ fn user(index: u64) -> &'static str {
     pick(draw(index, "row user"), &USERS)
 }
 
-fn remote_url(index: u64) -> Value {
+fn remote_url(_: &Facts, index: u64) -> Value {
     match index % 50 {
         // Data, though a link rewriter may think otherwise.
         9 => "https://api.security.microsoft.com/api/incidents?$skip=100".into(),

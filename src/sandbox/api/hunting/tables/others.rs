@@ -4,45 +4,49 @@ use serde_json::{Value, json};
 
 use super::{Column, DEVICE_NAME, REPORT_ID, TIMESTAMP, user};
 use crate::sandbox::api::names::{draw, guid, pick};
-use crate::sandbox::api::texts;
+use crate::sandbox::api::{alerts, texts};
 
 /// `AlertInfo`.
 pub(super) const ALERT: &[Column] = &[
-    TIMESTAMP,
+    Column {
+        name: "Timestamp",
+        kind: "DateTime",
+        value: |facts, index| alerts::created(index, facts).into(),
+    },
     Column {
         name: "AlertId",
         kind: "String",
-        value: |index| format!("ed{}", guid(draw(index, "alert row"))).into(),
+        value: |_, index| alerts::id(index).into(),
     },
     Column {
         name: "Title",
         kind: "String",
-        value: |index| texts::theme(index).title.into(),
+        value: |_, index| texts::theme(index).title.into(),
     },
     Column {
         name: "Category",
         kind: "String",
-        value: |index| texts::theme(index).category.into(),
+        value: |_, index| texts::theme(index).category.into(),
     },
     Column {
         name: "Severity",
         kind: "String",
-        value: |index| pick(index, &["Low", "Medium", "High"]).into(),
+        value: |_, index| alerts::severity(index).into(),
     },
     Column {
         name: "ServiceSource",
         kind: "String",
-        value: |_| "Microsoft Defender for Endpoint".into(),
+        value: |_, _| "Microsoft Defender for Endpoint".into(),
     },
     Column {
         name: "DetectionSource",
         kind: "String",
-        value: |_| "EDR".into(),
+        value: |_, _| "EDR".into(),
     },
     Column {
         name: "AttackTechniques",
         kind: "String",
-        value: |index| json!([texts::theme(index).technique]).to_string().into(),
+        value: |_, index| json!([texts::theme(index).technique]).to_string().into(),
     },
 ];
 
@@ -52,43 +56,43 @@ pub(super) const LOGON: &[Column] = &[
     Column {
         name: "ActionType",
         kind: "String",
-        value: |index| pick(index, &["LogonSuccess", "LogonFailed"]).into(),
+        value: |_, index| pick(index, &["LogonSuccess", "LogonFailed"]).into(),
     },
     Column {
         name: "Application",
         kind: "String",
-        value: |_| "Active Directory".into(),
+        value: |_, _| "Active Directory".into(),
     },
     Column {
         name: "LogonType",
         kind: "String",
-        value: |_| "Credentials validation".into(),
+        value: |_, _| "Credentials validation".into(),
     },
     Column {
         name: "Protocol",
         kind: "String",
-        value: |index| pick(index, &["Kerberos", "Ntlm"]).into(),
+        value: |_, index| pick(index, &["Kerberos", "Ntlm"]).into(),
     },
     Column {
         name: "FailureReason",
         kind: "String",
-        value: |_| Value::Null,
+        value: |_, _| Value::Null,
     },
     Column {
         name: "AccountUpn",
         kind: "String",
-        value: |index| format!("{}@contoso.example", user(index)).into(),
+        value: |_, index| format!("{}@contoso.example", user(index)).into(),
     },
     DEVICE_NAME,
     Column {
         name: "IPAddress",
         kind: "String",
-        value: |index| format!("10.20.{}.{}", index % 2, 10 + index % 100).into(),
+        value: |facts, index| facts.device(index).address.as_str().into(),
     },
     Column {
         name: "AdditionalFields",
         kind: "Dynamic",
-        value: |index| json!({"Spns": ["host/pc"], "Count": index % 5}),
+        value: |_, index| json!({"Spns": ["host/pc"], "Count": index % 5}),
     },
     REPORT_ID,
 ];
@@ -99,22 +103,22 @@ pub(super) const EMAIL: &[Column] = &[
     Column {
         name: "NetworkMessageId",
         kind: "String",
-        value: |index| guid(draw(index, "mail")).into(),
+        value: |_, index| guid(draw(index, "mail")).into(),
     },
     Column {
         name: "SenderFromAddress",
         kind: "String",
-        value: |index| format!("news{}@fabrikam.example", index % 30).into(),
+        value: |_, index| format!("news{}@fabrikam.example", index % 30).into(),
     },
     Column {
         name: "RecipientEmailAddress",
         kind: "String",
-        value: |index| format!("{}@contoso.example", user(index)).into(),
+        value: |_, index| format!("{}@contoso.example", user(index)).into(),
     },
     Column {
         name: "Subject",
         kind: "String",
-        value: |index| {
+        value: |_, index| {
             pick(
                 index,
                 &[
@@ -130,12 +134,12 @@ pub(super) const EMAIL: &[Column] = &[
     Column {
         name: "DeliveryAction",
         kind: "String",
-        value: |index| pick(index, &["Delivered", "Junked", "Blocked"]).into(),
+        value: |_, index| pick(index, &["Delivered", "Junked", "Blocked"]).into(),
     },
     Column {
         name: "ThreatTypes",
         kind: "String",
-        value: |index| {
+        value: |_, index| {
             if index.is_multiple_of(5) {
                 "Phish".into()
             } else {
@@ -146,7 +150,7 @@ pub(super) const EMAIL: &[Column] = &[
     Column {
         name: "UrlCount",
         kind: "Int64",
-        value: |index| (index % 4).into(),
+        value: |_, index| (index % 4).into(),
     },
     REPORT_ID,
 ];
