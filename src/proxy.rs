@@ -1,4 +1,4 @@
-//! The request path. Read [`Proxy::forward`] first: it is what this program does.
+//! The request path. Read `Proxy::forward` first: it is what this program does.
 
 use std::{
     pin::Pin,
