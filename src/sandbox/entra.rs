@@ -1,5 +1,4 @@
-//! The Entra stand-in: the token endpoint for the client credentials grant (SIM-E1 to E5, E10,
-//! E12).
+//! The Entra stand-in: the token endpoint for the client credentials grant.
 
 use http::header::{CACHE_CONTROL, EXPIRES, PRAGMA, RETRY_AFTER, SET_COOKIE};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
@@ -182,7 +181,7 @@ impl Caller {
     }
 }
 
-/// Throttling by Entra comes as plain text, not JSON (SIM-E5); so does everything else its front
+/// Throttling by Entra comes as plain text, not JSON; so does everything else its front
 /// doors say.
 fn scripted(plain: Plain) -> Answer {
     match plain {

@@ -1,4 +1,4 @@
-//! Who may call: bearer, audience, roles, rate (SIM-D1, D2, D6).
+//! Who may call: bearer, audience, roles, rate.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -49,7 +49,7 @@ pub(crate) fn unauthorized(exchange: &Exchange<'_>, fault: &BearerFault) -> Answ
     answer
 }
 
-/// 401 that asks for a token newer than now (SIM-D3).
+/// 401 that asks for a token newer than now.
 pub(crate) fn claims_challenge(exchange: &Exchange<'_>, unix_now: u64) -> Answer {
     let claims =
         json!({"access_token": {"nbf": {"essential": true, "value": unix_now.to_string()}}});

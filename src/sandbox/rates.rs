@@ -1,5 +1,4 @@
-//! Rate limits: calls per sliding minute and hour, counted by family, tenant and application
-//! (SIM-D6).
+//! Rate limits: calls per sliding minute and hour, counted by family, tenant and application.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Mutex;
