@@ -11,7 +11,7 @@ use std::{
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
-use http_body_util::{Empty, Full};
+use http_body_util::Full;
 use hyper::body::Incoming;
 use tokio::time::Instant;
 
@@ -28,7 +28,7 @@ pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 #[derive(Debug)]
 pub enum Outgoing {
     /// No body.
-    Empty(Empty<Bytes>),
+    Empty,
     /// Bytes that the proxy made itself (a token request).
     Full(Full<Bytes>),
     /// The client's body, too large to be sent again.
@@ -43,12 +43,6 @@ pub enum Outgoing {
 }
 
 impl Outgoing {
-    /// A body of nothing.
-    #[must_use]
-    pub fn empty() -> Self {
-        Self::Empty(Empty::new())
-    }
-
     /// A body that is already in memory.
     #[must_use]
     pub fn full(bytes: impl Into<Bytes>) -> Self {
@@ -65,7 +59,7 @@ impl Body for Outgoing {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         match self.get_mut() {
-            Self::Empty(_) => Poll::Ready(None),
+            Self::Empty => Poll::Ready(None),
             Self::Full(body) => Pin::new(body).poll_frame(cx).map_err(Into::into),
             Self::Streamed { body, progress } => {
                 let frame = ready!(poll_data(body, cx));
@@ -78,7 +72,7 @@ impl Body for Outgoing {
 
     fn is_end_stream(&self) -> bool {
         match self {
-            Self::Empty(_) => true,
+            Self::Empty => true,
             Self::Full(body) => body.is_end_stream(),
             Self::Streamed { body, .. } => body.is_end_stream(),
             Self::Replayable(replay) => replay.is_end_stream(),
@@ -87,7 +81,7 @@ impl Body for Outgoing {
 
     fn size_hint(&self) -> SizeHint {
         match self {
-            Self::Empty(_) => SizeHint::with_exact(0),
+            Self::Empty => SizeHint::with_exact(0),
             Self::Full(body) => body.size_hint(),
             Self::Streamed { body, .. } => body.size_hint(),
             Self::Replayable(replay) => replay.size,

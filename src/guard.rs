@@ -174,12 +174,6 @@ pub struct Admitted<B> {
 }
 
 impl<B> Admitted<B> {
-    /// Scheme and authority by which the client reached the proxy; links in the response lead there.
-    #[must_use]
-    pub fn local_origin(&self) -> &str {
-        &self.local_origin
-    }
-
     /// The listed web origin that asks.
     #[must_use]
     pub fn page(&self) -> Option<&HeaderValue> {
@@ -198,8 +192,9 @@ impl<B> Admitted<B> {
         self.request.headers()
     }
 
-    pub(crate) fn into_request(self) -> Request<B> {
-        self.request
+    /// The request, and scheme and authority by which the client reached the proxy.
+    pub(crate) fn into_parts(self) -> (Request<B>, String) {
+        (self.request, self.local_origin)
     }
 }
 

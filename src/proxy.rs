@@ -99,7 +99,6 @@ impl Proxy {
         admitted: Admitted<Incoming>,
         record: &mut Record,
     ) -> Result<Response<Reply>, Error> {
-        let local = admitted.local_origin().to_owned();
         let (mut outbound, body) = self.shared.routes.resolve(admitted)?;
         let scope = outbound.scope();
         let client = rewrite::negotiate(outbound.headers_mut(), scope);
@@ -133,13 +132,13 @@ impl Proxy {
         headers::strip_response(response.headers_mut());
         let rewrite = Rewrite {
             links: &self.shared.links,
-            local: &local,
+            local: outbound.local_origin(),
             scope,
             client,
         };
         Ok(rewrite
             .response(outbound.method(), response)
-            .map(|body| Reply::Upstream(Box::new(body))))
+            .map(Reply::Upstream))
     }
 
     /// Another token than the one that upstream refused. When there is none, upstream's `401` is the answer; unless the
@@ -173,7 +172,7 @@ impl Proxy {
 #[derive(Debug)]
 pub enum Reply {
     /// Upstream's, its links rewritten where they have to be.
-    Upstream(Box<Rewritten<Incoming>>),
+    Upstream(Rewritten<Incoming>),
     /// One that the proxy made.
     Made(Full<Bytes>),
 }
@@ -234,7 +233,7 @@ enum Kept {
 impl Kept {
     fn body(self, progress: &Progress) -> Option<Outgoing> {
         match self {
-            Self::Empty => Some(Outgoing::empty()),
+            Self::Empty => Some(Outgoing::Empty),
             Self::Small(handle) => handle.body(progress),
             Self::Nothing => None,
         }
@@ -243,7 +242,7 @@ impl Kept {
 
 fn outgoing(body: Incoming, progress: &Progress) -> (Outgoing, Kept) {
     if body.is_end_stream() {
-        return (Outgoing::empty(), Kept::Empty);
+        return (Outgoing::Empty, Kept::Empty);
     }
     if body.size_hint().lower() > REPLAY_LIMIT as u64 {
         return (

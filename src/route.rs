@@ -70,7 +70,8 @@ impl Routes {
     /// # Errors
     /// `BadRequest`, `Loop`, `NoRoute` or `MethodNotAllowed`.
     pub fn resolve<B>(&self, admitted: Admitted<B>) -> Result<(Outbound<'_>, B), Error> {
-        let (mut inbound, body) = admitted.into_request().into_parts();
+        let (request, local_origin) = admitted.into_parts();
+        let (mut inbound, body) = request.into_parts();
         if headers::has_looped(&inbound.headers, &self.pseudonym) {
             return Err(Error::Loop);
         }
@@ -82,7 +83,7 @@ impl Routes {
             .iter()
             .filter(|route| target::is_below(&canonical, &route.prefix));
         let route = below.next().ok_or(Error::NoRoute)?;
-        let destination = route.destination(&canonical).ok_or(Error::NoRoute)?;
+        let destination = route.destinations.of(&canonical).ok_or(Error::NoRoute)?;
         route.check_method(&inbound.method, &canonical)?;
         let scope = route.scope(&canonical);
         let uri = destination.uri(inbound.uri.path_and_query().cloned())?;
@@ -96,6 +97,7 @@ impl Routes {
             uri,
             headers: inbound.headers,
             scope,
+            local_origin,
         };
         Ok((outbound, body))
     }
@@ -106,9 +108,7 @@ impl Routes {
 struct Route {
     prefix: String,
     shown_prefix: String,
-    /// One for every family, or the only one.
-    destinations: Vec<Destination>,
-    by_family: bool,
+    destinations: Destinations,
     identity: Arc<Identity>,
     methods: Methods,
     rewrite_links: bool,
@@ -116,34 +116,23 @@ struct Route {
 
 impl Route {
     fn new(config: &RouteConfig, cloud: &Cloud) -> Self {
-        let (destinations, by_family) = match &config.target {
-            RouteTarget::Defender => {
-                let families = FAMILIES
-                    .iter()
-                    .map(|family| Destination::new(cloud.api(*family), &config.identity));
-                (families.collect(), true)
-            }
-            RouteTarget::Api(api) => (vec![Destination::new(api, &config.identity)], false),
+        let destination = |api| Destination::new(api, &config.identity);
+        let destinations = match &config.target {
+            RouteTarget::Defender => Destinations::ByFamily(
+                FAMILIES
+                    .map(|family| (family, destination(cloud.api(family))))
+                    .into(),
+            ),
+            RouteTarget::Api(api) => Destinations::One(destination(api)),
         };
         Self {
             prefix: target::canonical_prefix(&config.prefix),
             shown_prefix: config.prefix.clone(),
             destinations,
-            by_family,
             identity: Arc::clone(&config.identity),
             methods: config.methods.clone(),
             rewrite_links: config.rewrite_links,
         }
-    }
-
-    /// Upstream and audience follow from the path, not from a host: that makes a token of the wrong audience impossible.
-    fn destination(&self, canonical: &str) -> Option<&Destination> {
-        if !self.by_family {
-            return self.destinations.first();
-        }
-        let family = Family::of(canonical)?;
-        let at = FAMILIES.iter().position(|known| *known == family)?;
-        self.destinations.get(at)
     }
 
     fn check_method(&self, method: &Method, canonical: &str) -> Result<(), Error> {
@@ -173,6 +162,36 @@ impl Route {
             true if is_hunting(canonical) => Scope::FieldsUntilRows,
             true => Scope::Fields,
         }
+    }
+}
+
+/// Where a route leads.
+#[derive(Debug)]
+enum Destinations {
+    One(Destination),
+    ByFamily(Box<[(Family, Destination)]>),
+}
+
+impl Destinations {
+    /// Upstream and audience follow from the path, not from a host: that makes a token of the wrong audience impossible.
+    fn of(&self, canonical: &str) -> Option<&Destination> {
+        match self {
+            Self::One(destination) => Some(destination),
+            Self::ByFamily(destinations) => {
+                let family = Family::of(canonical)?;
+                let of_family = destinations.iter().find(|(known, _)| *known == family);
+                of_family.map(|(_, destination)| destination)
+            }
+        }
+    }
+
+    fn iter(&self) -> impl Iterator<Item = &Destination> {
+        let (one, families) = match self {
+            Self::One(destination) => (Some(destination), &[][..]),
+            Self::ByFamily(destinations) => (None, &destinations[..]),
+        };
+        one.into_iter()
+            .chain(families.iter().map(|(_, destination)| destination))
     }
 }
 
@@ -217,6 +236,7 @@ pub struct Outbound<'r> {
     uri: Uri,
     headers: HeaderMap,
     scope: Scope,
+    local_origin: String,
 }
 
 impl Outbound<'_> {
@@ -242,6 +262,12 @@ impl Outbound<'_> {
     #[must_use]
     pub fn scope(&self) -> Scope {
         self.scope
+    }
+
+    /// Scheme and authority by which the client reached the proxy; links in the response lead there.
+    #[must_use]
+    pub fn local_origin(&self) -> &str {
+        &self.local_origin
     }
 
     /// The fields that go upstream, for content negotiation.

@@ -36,7 +36,7 @@ pub(crate) fn connection_header(mut request: Request<()>) {
         return;
     };
     let token = AccessToken::new("ours", Duration::from_hours(1), None, 0).expect("a token");
-    let sent = outbound.authorize(&token, Outgoing::empty());
+    let sent = outbound.authorize(&token, Outgoing::Empty);
     let mut after = sent.as_request().headers().clone();
     let tokens: Vec<_> = after.get_all(AUTHORIZATION).iter().collect();
     assert_eq!(tokens, ["Bearer ours"]);

@@ -50,7 +50,7 @@ impl Table {
         let guard = Guard::new(Vec::new(), Vec::new(), None, false);
         let (outbound, ()) = self.routes.resolve(guard.admit(request).ok()?).ok()?;
         let token = AccessToken::new("ours", Duration::from_hours(1), None, 0)?;
-        let sent = outbound.authorize(&token, Outgoing::empty());
+        let sent = outbound.authorize(&token, Outgoing::Empty);
         let uri = sent.as_request().uri();
         assert_eq!(uri.scheme_str(), Some("https"));
         assert_eq!(sent.as_request().method(), method);
