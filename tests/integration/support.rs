@@ -412,6 +412,8 @@ pub(crate) fn serve_command(upstreams: &Upstreams, config: &str) -> (Command, Pa
 /// The program under test, without what the environment says about identities and proxies.
 pub(crate) fn program() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_defender-proxy"));
+    // A sandbox that a test kills can't remove its folder; it shall lie where `cargo clean` finds it.
+    command.env("TMPDIR", env!("CARGO_TARGET_TMPDIR"));
     for (name, _) in std::env::vars() {
         if name.starts_with("AZURE_")
             || name.to_lowercase().ends_with("_proxy")
