@@ -3,16 +3,20 @@
 //! [`Config`] can't be had with a fault in it; all faults are reported at once. Secrets are not
 //! here, only where they are kept.
 
+mod application;
 mod cloud;
+mod credential;
 mod environment;
 mod error;
 mod identities;
 mod listen;
+mod partner;
 mod reader;
 mod route;
 mod search;
 mod secret;
 mod upstream;
+mod user;
 mod value;
 
 use std::fmt;

@@ -205,10 +205,14 @@ struct Destination {
 
 impl Destination {
     fn new(api: &Api, identity: &Arc<Identity>) -> Self {
-        let Kind::Application { tenant, .. } = &identity.kind;
+        let tenant = match &identity.kind {
+            Kind::Application { tenant, .. } | Kind::Managed { tenant, .. } => Some(tenant),
+            Kind::User(user) => Some(&user.tenant),
+            Kind::Partner(partner) => partner.customers.iter().next().map(|(_, tenant)| tenant),
+        };
         let key = TokenKey {
             identity: Arc::clone(&identity.name),
-            tenant: tenant.clone(),
+            tenant: tenant.expect("FIXME: a key for each customer").clone(),
             audience: api.audience.clone(),
         };
         Self {

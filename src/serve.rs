@@ -8,7 +8,10 @@ use crate::{
     auth::{
         Tokens,
         entra::Entra,
+        managed::Platform,
         secret::{SecretError, SecretSource},
+        source::Source,
+        user::SignIns,
     },
     cloud,
     config::Config,
@@ -131,8 +134,9 @@ async fn follow(source: SecretSource, key: ClientKey) {
 /// Outside a tokio runtime.
 #[must_use]
 pub fn tokens(config: &Config, transport: &Transport) -> Tokens {
+    let entra = Entra::new(config.cloud.login().clone(), transport.client());
     Tokens::new(
-        Entra::new(config.cloud.login().clone(), transport.client()),
+        Source::new(entra, Platform::detect(), SignIns::default()),
         Handle::current(),
     )
 }

@@ -18,8 +18,9 @@ use serde::Deserialize;
 use super::{
     TokenKey,
     aadsts::Class,
+    credential::Proof,
     error::{Refusal, TokenError},
-    identity::{Credential, Identity, Kind},
+    identity::ClientId,
     token::AccessToken,
 };
 use crate::{origin::Origin, throttle, upstream::HttpClient};
@@ -38,53 +39,52 @@ impl Entra {
         Self { login, http }
     }
 
-    /// One token request (RFC 6749 §4.4).
+    /// The token endpoint of a tenant; also the audience of an assertion for it.
     ///
     /// # Errors
-    /// When the credential can't be read, Entra ID can't be reached or says no.
-    pub async fn fetch(
+    /// When it can't be formed.
+    pub fn token_url(&self, key: &TokenKey) -> Result<TokenUrl, TokenError> {
+        TokenUrl::new(format!("{}/{}/oauth2/v2.0/token", self.login, key.tenant))
+            .map_err(|_| unavailable(key, "its token URL can't be formed"))
+    }
+
+    /// One token request for an application (RFC 6749 §4.4).
+    ///
+    /// # Errors
+    /// When Entra ID can't be reached or says no.
+    pub async fn client_credentials(
         &self,
-        identity: &Identity,
+        client_id: &ClientId,
+        proof: &Proof,
         key: &TokenKey,
         ask: Ask<'_>,
     ) -> Result<AccessToken, TokenError> {
-        let Kind::Application {
-            client_id,
-            credential,
-            ..
-        } = &identity.kind;
-        let Credential::Secret(source) = credential;
-        let secret = source
-            .read()
-            .await
-            .map_err(|source| TokenError::Credential {
-                identity: identity.name.to_string(),
-                source,
-            })?;
-        let client = OAuth::new(oauth2::ClientId::new(client_id.as_str().to_owned()))
+        let mut client = OAuth::new(oauth2::ClientId::new(client_id.as_str().to_owned()))
             .set_auth_type(AuthType::RequestBody)
-            .set_client_secret(ClientSecret::new(secret.expose().to_owned()))
-            .set_token_uri(self.token_url(identity, key)?);
+            .set_token_uri(self.token_url(key)?);
+        if let Proof::Secret(secret) = proof {
+            client = client.set_client_secret(ClientSecret::new(secret.expose().to_owned()));
+        }
         let asked = Instant::now();
         let mut request = client
             .exchange_client_credentials()
             .add_scope(Scope::new(key.audience.scope()));
+        if let Proof::Assertion(assertion) = proof {
+            request = request
+                .add_extra_param("client_assertion_type", ASSERTION_TYPE)
+                .add_extra_param("client_assertion", assertion.expose());
+        }
         if let Some(claims) = ask.claims {
             request = request.add_extra_param("claims", claims);
         }
         let answer = request
             .request_async(self)
             .await
-            .map_err(|error| token_error(identity, error))?;
+            .map_err(|error| token_error(key, error))?;
         to_token(&answer, ask.refreshes)
             .map(|token| token.asked_at(asked))
             .filter(AccessToken::is_live)
-            .ok_or_else(|| unavailable(identity, "its answer holds no usable token"))
-    }
-
-    fn token_url(&self, identity: &Identity, key: &TokenKey) -> Result<TokenUrl, TokenError> {
-        TokenUrl::new(format!("{}/{}/oauth2/v2.0/token", self.login, key.tenant))
-            .map_err(|_| unavailable(identity, "its token URL can't be formed"))
+            .ok_or_else(|| unavailable(key, "its answer holds no usable token"))
     }
 }
 
@@ -179,24 +179,24 @@ fn refusal(response: &Response<Vec<u8>>) -> Option<CallError> {
 }
 
 fn token_error(
-    identity: &Identity,
+    key: &TokenKey,
     error: RequestTokenError<CallError, oauth2::basic::BasicErrorResponse>,
 ) -> TokenError {
     match error {
         RequestTokenError::Request(CallError::Refused(refusal)) => TokenError::Refused {
-            identity: identity.name.to_string(),
+            identity: key.identity.to_string(),
             refusal,
         },
         RequestTokenError::Request(CallError::Status(reason, retry_after)) => {
             TokenError::Unavailable {
-                identity: identity.name.to_string(),
+                identity: key.identity.to_string(),
                 reason,
                 retry_after,
                 source: None,
             }
         }
         RequestTokenError::Request(CallError::Http(error)) => TokenError::Unavailable {
-            identity: identity.name.to_string(),
+            identity: key.identity.to_string(),
             reason: "it can't be reached".to_owned(),
             retry_after: None,
             source: Some(error.into()),
@@ -204,9 +204,7 @@ fn token_error(
         // The parse error's text would quote the answer, which may hold a token.
         RequestTokenError::Parse(..)
         | RequestTokenError::ServerResponse(_)
-        | RequestTokenError::Other(_) => {
-            unavailable(identity, "its answer is not a token response")
-        }
+        | RequestTokenError::Other(_) => unavailable(key, "its answer is not a token response"),
     }
 }
 
@@ -216,14 +214,15 @@ fn to_token(answer: &Answer, refreshes: u32) -> Option<AccessToken> {
     AccessToken::new(answer.access_token().secret(), life, refresh_in, refreshes)
 }
 
-fn unavailable(identity: &Identity, reason: &str) -> TokenError {
+pub(super) fn unavailable(key: &TokenKey, reason: &str) -> TokenError {
     TokenError::Unavailable {
-        identity: identity.name.to_string(),
+        identity: key.identity.to_string(),
         reason: reason.to_owned(),
         retry_after: None,
         source: None,
     }
 }
 
+const ASSERTION_TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 /// The largest answer that is read, in bytes. A token is a few KiB; an endless answer must not fill the memory.
 const ANSWER_LIMIT: usize = 256 * 1024;

@@ -58,6 +58,12 @@ pub enum TokenError {
         /// Why.
         source: SecretError,
     },
+    /// Nobody is signed in as this user.
+    #[error("nobody is signed in for identity '{identity}'")]
+    NotSignedIn {
+        /// The identity's name in the configuration.
+        identity: String,
+    },
 }
 
 impl TokenError {
@@ -68,6 +74,7 @@ impl TokenError {
             Self::Refused { refusal, .. } => refusal.class(),
             Self::Unavailable { .. } => Class::Transient,
             Self::Credential { .. } => Class::Fatal,
+            Self::NotSignedIn { .. } => Class::Interactive,
         }
     }
 
@@ -88,6 +95,8 @@ impl TokenError {
             Self::Unavailable { retry_after, .. } => transient(*retry_after, failures),
             // Nothing was sent to Entra ID; the pause is for the machine that reads the secret.
             Self::Credential { .. } => Duration::from_secs(5),
+            // Nor here; so that signing in takes effect at once.
+            Self::NotSignedIn { .. } => Duration::from_secs(1),
         }
     }
 
@@ -107,7 +116,7 @@ impl TokenError {
     pub fn code(&self) -> Option<u32> {
         match self {
             Self::Refused { refusal, .. } => refusal.code,
-            Self::Unavailable { .. } | Self::Credential { .. } => None,
+            Self::Unavailable { .. } | Self::Credential { .. } | Self::NotSignedIn { .. } => None,
         }
     }
 
@@ -116,7 +125,7 @@ impl TokenError {
     pub fn trace_id(&self) -> Option<&str> {
         match self {
             Self::Refused { refusal, .. } => refusal.trace_id.as_deref(),
-            Self::Unavailable { .. } | Self::Credential { .. } => None,
+            Self::Unavailable { .. } | Self::Credential { .. } | Self::NotSignedIn { .. } => None,
         }
     }
 
@@ -131,6 +140,7 @@ impl TokenError {
             Self::Credential { .. } => {
                 "make the secret readable; `defender-proxy check` tells whether it is"
             }
+            Self::NotSignedIn { .. } => "run `defender-proxy login`",
         }
     }
 }

@@ -3,6 +3,7 @@
 //! Getting a token is not here; these are the names and checked texts it is asked for with.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::Arc;
 
@@ -33,6 +34,29 @@ pub enum Kind {
         /// How it proves to be that application.
         credential: Credential,
     },
+    /// An application whose tokens come from the platform it runs on, not from Entra ID's token endpoint.
+    Managed {
+        /// The tenant it is in, as the configuration says; only a name, as the platform knows by itself.
+        tenant: TenantId,
+        /// Which of the machine's identities.
+        managed: ManagedIdentity,
+    },
+    /// One signed-in user.
+    User(User),
+    /// One multi-tenant application, with a token for each customer's tenant.
+    Partner(Partner),
+}
+
+impl Kind {
+    /// The tenant whose tokens it gets; none for a partner, which has one for each customer.
+    #[must_use]
+    pub fn tenant(&self) -> Option<&TenantId> {
+        match self {
+            Self::Application { tenant, .. } | Self::Managed { tenant, .. } => Some(tenant),
+            Self::User(user) => Some(&user.tenant),
+            Self::Partner(_) => None,
+        }
+    }
 }
 
 /// How an application proves who it is.
@@ -40,6 +64,122 @@ pub enum Kind {
 pub enum Credential {
     /// A client secret.
     Secret(SecretSource),
+    /// A certificate whose private key signs an assertion (RFC 7523).
+    Certificate(Certificate),
+    /// A file with an assertion that another issuer signed (workload identity federation). Read at every token request.
+    FederatedTokenFile(PathBuf),
+    /// A managed identity, whose own token is the assertion.
+    ManagedIdentity(ManagedIdentity),
+}
+
+/// Where a certificate is kept, and how it signs.
+#[derive(Clone, Debug)]
+pub struct Certificate {
+    /// PEM with certificate and key, or PKCS#12.
+    pub file: PathBuf,
+    /// What the key or the PKCS#12 file is encrypted with.
+    pub password: Option<SecretSource>,
+    /// How assertions are signed.
+    pub algorithm: AssertionAlgorithm,
+}
+
+/// The two forms of assertion that Entra ID takes ("Certificate credentials").
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum AssertionAlgorithm {
+    /// PS256, the certificate named by its SHA-256 (`x5t#S256`).
+    #[default]
+    Ps256,
+    /// RS256, the certificate named by its SHA-1 (`x5t`), as older libraries do.
+    Rs256,
+}
+
+/// Which of a machine's managed identities.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum ManagedIdentity {
+    /// The one that belongs to the machine itself.
+    #[default]
+    SystemAssigned,
+    /// A user-assigned one, by its client id.
+    ClientId(ClientId),
+    /// A user-assigned one, by its object (principal) id.
+    ObjectId(String),
+    /// A user-assigned one, by its Azure resource id.
+    ResourceId(String),
+}
+
+/// A user, how they sign in, and where the sign-in is kept.
+#[derive(Clone, Debug)]
+pub struct User {
+    /// The tenant they sign in to.
+    pub tenant: TenantId,
+    /// The public client (native app) they sign in with. It has no secret.
+    pub client_id: ClientId,
+    /// How they sign in.
+    pub sign_in: SignIn,
+    /// Where the refresh token is kept.
+    pub store: StoreConfig,
+}
+
+/// How a user signs in.
+#[derive(Clone, Debug)]
+pub enum SignIn {
+    /// In a browser on this machine: authorization code with PKCE (RFC 8252).
+    Browser,
+    /// In a browser anywhere, with a code to type in (RFC 8628).
+    Device,
+    /// With the password itself (RFC 6749 §4.3). No second factor is possible.
+    Password {
+        /// The user's sign-in name.
+        username: String,
+        /// Where the password is.
+        password: SecretSource,
+    },
+}
+
+/// Where a sign-in is kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StoreConfig {
+    /// The operating system's keyring.
+    Keyring,
+    /// An encrypted file.
+    File {
+        /// The file; `None` for one named after the identity in the user's state directory.
+        path: Option<PathBuf>,
+        /// Where the key it is encrypted with is.
+        key: SecretSource,
+    },
+    /// Nowhere but in the running proxy.
+    Memory,
+}
+
+/// A multi-tenant application and the customers it may act for.
+#[derive(Clone, Debug)]
+pub struct Partner {
+    /// The application.
+    pub client_id: ClientId,
+    /// How it proves to be that application.
+    pub credential: Credential,
+    /// The customers.
+    pub customers: Customers,
+    /// Where an administrator's browser goes after consenting.
+    pub consent_redirect: String,
+}
+
+/// The customers of a partner: their names and tenants, in the order of the file. Never empty.
+#[derive(Clone, Debug)]
+pub struct Customers(Vec<(Arc<str>, TenantId)>);
+
+impl Customers {
+    /// The list; `None` if it is empty.
+    #[must_use]
+    pub fn new(list: Vec<(Arc<str>, TenantId)>) -> Option<Self> {
+        (!list.is_empty()).then_some(Self(list))
+    }
+
+    /// All of them.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = (&Arc<str>, &TenantId)> {
+        self.0.iter().map(|(name, tenant)| (name, tenant))
+    }
 }
 
 /// Defines a checked text that is cheap to clone; what may be in it is its `FromStr`.

@@ -1,15 +1,19 @@
 //! Tokens: who the proxy acts as, what it shows upstream, and how long.
 //!
 //! [`Tokens`] keeps one entry for each [`TokenKey`]. A key is all that a token is good for, so a token can't be used for
-//! another identity, tenant or audience. [`entra`] fetches and knows nothing of this cache.
+//! another identity, tenant or audience. [`source`] fetches and knows nothing of this cache.
 
 pub mod aadsts;
 pub mod challenge;
+pub mod credential;
 pub mod entra;
 pub mod error;
 pub mod identity;
+pub mod managed;
 pub mod secret;
+pub mod source;
 pub mod token;
+pub mod user;
 
 use std::{
     pin::Pin,
@@ -25,9 +29,10 @@ use tokio::runtime::Handle;
 
 pub use self::token::AccessToken;
 use self::{
-    entra::{Ask, Entra},
+    entra::Ask,
     error::{NoToken, TokenError},
     identity::{Audience, Identity, TenantId},
+    source::Source,
 };
 use crate::error::Chain;
 
@@ -53,22 +58,22 @@ pub struct Tokens {
 
 #[derive(Debug)]
 struct Shared {
-    entra: Entra,
+    source: Source,
     entries: Cache<TokenKey, Arc<Entry>>,
     runtime: Handle,
 }
 
 impl Tokens {
-    /// A cache over `entra` whose fetches run on `runtime`.
+    /// A cache over `source` whose fetches run on `runtime`.
     #[must_use]
-    pub fn new(entra: Entra, runtime: Handle) -> Self {
+    pub fn new(source: Source, runtime: Handle) -> Self {
         let entries = Cache::builder()
             .max_capacity(CAPACITY)
             .time_to_idle(IDLE)
             .build();
         Self {
             shared: Arc::new(Shared {
-                entra,
+                source,
                 entries,
                 runtime,
             }),
@@ -205,7 +210,7 @@ impl Shared {
         was: (&Entry, &Need),
     ) -> Entry {
         let (current, need) = was;
-        match self.entra.fetch(identity, key, need.ask()).await {
+        match self.source.fetch(identity, key, need.ask()).await {
             Ok(token) => {
                 tracing::info!(identity = %key.identity, tenant = %key.tenant, audience = %key.audience,
                     life_s = token.life().as_secs(), "token fetched");

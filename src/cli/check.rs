@@ -93,12 +93,15 @@ async fn local(config: &Config, out: &mut impl Write) -> anyhow::Result<bool> {
         .client_key
         .iter()
         .map(|source| ("listen.client_key".to_owned(), source));
-    let credentials = config.identities.iter().map(|identity| {
+    let credentials = config.identities.iter().filter_map(|identity| {
         let Kind::Application {
             credential: Credential::Secret(source),
             ..
-        } = &identity.kind;
-        (format!("identity {}, secret", identity.name), source)
+        } = &identity.kind
+        else {
+            return None;
+        };
+        Some((format!("identity {}, secret", identity.name), source))
     });
     for (label, source) in keys.chain(credentials) {
         match source.read().await {

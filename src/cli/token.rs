@@ -11,7 +11,7 @@ use super::{ConfigArgs, claims::Claims};
 use crate::{
     auth::{
         AccessToken, TokenKey,
-        identity::{Audience, Identity, Kind},
+        identity::{Audience, Identity},
     },
     cloud::Family,
     config::Config,
@@ -82,7 +82,7 @@ pub(super) async fn fetch(
     wanted: (&Arc<Identity>, Audience),
 ) -> anyhow::Result<Arc<AccessToken>> {
     let (identity, audience) = wanted;
-    let Kind::Application { tenant, .. } = &identity.kind;
+    let tenant = identity.kind.tenant().context("say which customer")?;
     let key = TokenKey {
         identity: Arc::clone(&identity.name),
         tenant: tenant.clone(),

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use crate::auth::identity::{ClientId, Credential, Identity, Kind, TenantId};
+use crate::auth::identity::{Identity, Kind};
 use crate::config::reader::{Document, Table, advice};
-use crate::config::secret;
 use crate::config::value::Value;
+use crate::config::{application, partner, secret, user};
 
 /// The identities of a document in the order of the file. One with a fault is kept by name, so
 /// that a route which names it is not blamed.
@@ -89,23 +89,12 @@ fn read_one(name: &str, value: &Value<'_>) -> Option<Arc<Identity>> {
     if name.is_empty() || !name.bytes().all(bare) {
         table.fault("must have a name of letters, digits, - and _");
     }
-    let later = table
-        .require("kind", "kind = \"application\"")
-        .is_some_and(|kind| is_later(&kind));
-    let kind = if later {
-        read_present(&mut table);
-        None
-    } else {
-        read_application(&mut table)
-    };
-    for key in ["sign_in", "username", "password", "store", "customers"] {
-        if later {
-            table.take(key);
-        } else {
-            table.later(key);
-        }
-    }
-    secret::refuse_literals(&mut table, &["secret", "client_secret"], CREDENTIAL);
+    let kind = read_kind(&mut table);
+    secret::refuse_literals(
+        &mut table,
+        &["secret", "client_secret"],
+        application::CREDENTIAL,
+    );
     table.finish();
     Some(Arc::new(Identity {
         name: name.into(),
@@ -113,80 +102,19 @@ fn read_one(name: &str, value: &Value<'_>) -> Option<Arc<Identity>> {
     }))
 }
 
-/// Notes a kind that can't be, and tells whether a later version will know it.
-fn is_later(kind: &Value<'_>) -> bool {
-    match kind.string() {
-        Some("user" | "partner") => {
-            kind.fault(
-                "names a kind that is not yet supported in this version: only \"application\" is",
-            );
-            true
-        }
-        Some("application") | None => false,
+fn read_kind(table: &mut Table<'_>) -> Option<Kind> {
+    let kind = table.require("kind", KINDS);
+    match kind.as_ref().and_then(Value::text) {
+        Some("user") => user::read(table),
+        Some("partner") => partner::read(table),
+        Some("application") | None => application::read(table),
         Some(_) => {
-            kind.fault("must be \"application\"");
-            false
+            if let Some(kind) = kind {
+                kind.fault("must be \"application\", \"user\" or \"partner\"");
+            }
+            application::read(table)
         }
     }
 }
 
-/// Of a kind that is not known yet: finds the faults in what is there, and misses nothing.
-fn read_present(table: &mut Table<'_>) {
-    table.parse::<TenantId>("tenant");
-    table.parse::<ClientId>("client_id");
-    if let Some(credential) = table.take("credential") {
-        read_credential(&credential);
-    }
-}
-
-fn read_application(table: &mut Table<'_>) -> Option<Kind> {
-    let tenant = table.require(
-        "tenant",
-        "tenant = \"…\" with the tenant's id or domain name",
-    );
-    let client_id = table.require("client_id", "client_id = \"…\" with the application's id");
-    let credential = table.require("credential", CREDENTIAL);
-    let tenant = tenant.and_then(|value| value.parse());
-    let client_id = client_id.and_then(|value| value.parse());
-    let credential = credential.and_then(|value| read_credential(&value));
-    Some(Kind::Application {
-        tenant: tenant?,
-        client_id: client_id?,
-        credential: credential?,
-    })
-}
-
-fn read_credential(value: &Value<'_>) -> Option<Credential> {
-    match value.text() {
-        Some("default") => {
-            value.later();
-            return None;
-        }
-        Some(_) => {
-            value.fault(format!(
-                "must not hold the secret itself, which never stands in this file: write \
-                 {CREDENTIAL}"
-            ));
-            return None;
-        }
-        None => {}
-    }
-    let mut table = value.table()?;
-    let secret = table.take("secret");
-    let others = ["certificate", "federated_token_file", "managed_identity"];
-    let found = others.iter().filter(|key| table.has(key)).count() + usize::from(secret.is_some());
-    match found {
-        0 => table.fault(format!(
-            "says not how to prove who it is: write {CREDENTIAL}"
-        )),
-        1 => {}
-        _ => table.fault(format!("must have exactly one key: write {CREDENTIAL}")),
-    }
-    for key in others.into_iter().chain(["password"]) {
-        table.later(key);
-    }
-    table.finish();
-    secret::read(&secret?).map(Credential::Secret)
-}
-
-const CREDENTIAL: &str = "credential = { secret = { env = \"NAME\" } }";
+const KINDS: &str = "kind = \"application\", \"user\" or \"partner\"";

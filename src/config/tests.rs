@@ -177,8 +177,13 @@ fn secrets_are_kept_in_three_kinds_of_places() {
         let config = parse(&SOC.replace("env = 'DEFENDER_CLIENT_SECRET'", place)).expect(place);
         let Kind::Application {
             credential, tenant, ..
-        } = &config.identities[0].kind;
-        let Credential::Secret(found) = credential;
+        } = &config.identities[0].kind
+        else {
+            panic!("{:?}", config.identities[0]);
+        };
+        let Credential::Secret(found) = credential else {
+            panic!("{credential:?}");
+        };
         assert_eq!(found, &source);
         assert_eq!(tenant.as_str(), "contoso.example");
     }
