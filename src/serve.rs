@@ -7,6 +7,7 @@ use tokio::runtime::Handle;
 use crate::{
     auth::{
         Tokens,
+        claims::Capability,
         entra::Entra,
         managed::Platform,
         secret::{SecretError, SecretSource},
@@ -136,10 +137,13 @@ async fn follow(source: SecretSource, key: ClientKey) {
 #[must_use]
 pub fn tokens(config: &Config, transport: &Transport) -> Tokens {
     let entra = Entra::new(config.cloud.login().clone(), transport.client());
-    Tokens::new(
-        Source::new(entra, Platform::detect(), SignIns::default()),
-        Handle::current(),
-    )
+    let source = Source::new(
+        entra,
+        Platform::detect(),
+        SignIns::default(),
+        Capability::of(&config.cloud),
+    );
+    Tokens::new(source, Handle::current())
 }
 
 /// How soon a rotated client key takes effect.

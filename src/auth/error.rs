@@ -58,6 +58,12 @@ pub enum TokenError {
         /// Why.
         source: SecretError,
     },
+    /// The proxy itself failed while it fetched.
+    #[error("fetching a token for identity '{identity}' failed by a fault of the proxy")]
+    Broken {
+        /// The identity's name in the configuration.
+        identity: String,
+    },
     /// Nobody is signed in as this user.
     #[error("nobody is signed in for identity '{identity}'")]
     NotSignedIn {
@@ -73,7 +79,7 @@ impl TokenError {
         match self {
             Self::Refused { refusal, .. } => refusal.class(),
             Self::Unavailable { .. } => Class::Transient,
-            Self::Credential { .. } => Class::Fatal,
+            Self::Credential { .. } | Self::Broken { .. } => Class::Fatal,
             Self::NotSignedIn { .. } => Class::Interactive,
         }
     }
@@ -93,6 +99,8 @@ impl TokenError {
             }
             Self::Refused { refusal, .. } => transient(refusal.retry_after, failures),
             Self::Unavailable { retry_after, .. } => transient(*retry_after, failures),
+            // What Entra ID had answered by then is unknown.
+            Self::Broken { .. } => backoff(failures),
             // Nothing was sent to Entra ID; the pause is for the machine that reads the secret.
             Self::Credential { .. } => Duration::from_secs(5),
             // Nor here; so that signing in takes effect at once.
@@ -111,12 +119,23 @@ impl TokenError {
         }
     }
 
+    /// The fetch ended in a panic.
+    #[must_use]
+    pub fn broken(identity: &str) -> Self {
+        Self::Broken {
+            identity: identity.to_owned(),
+        }
+    }
+
     /// The `AADSTS` number, if Entra ID named one.
     #[must_use]
     pub fn code(&self) -> Option<u32> {
         match self {
             Self::Refused { refusal, .. } => refusal.code,
-            Self::Unavailable { .. } | Self::Credential { .. } | Self::NotSignedIn { .. } => None,
+            Self::Unavailable { .. }
+            | Self::Credential { .. }
+            | Self::Broken { .. }
+            | Self::NotSignedIn { .. } => None,
         }
     }
 
@@ -125,7 +144,10 @@ impl TokenError {
     pub fn trace_id(&self) -> Option<&str> {
         match self {
             Self::Refused { refusal, .. } => refusal.trace_id.as_deref(),
-            Self::Unavailable { .. } | Self::Credential { .. } | Self::NotSignedIn { .. } => None,
+            Self::Unavailable { .. }
+            | Self::Credential { .. }
+            | Self::Broken { .. }
+            | Self::NotSignedIn { .. } => None,
         }
     }
 
@@ -139,6 +161,9 @@ impl TokenError {
             }
             Self::Credential { .. } => {
                 "make the secret readable; `defender-proxy check` tells whether it is"
+            }
+            Self::Broken { .. } => {
+                "report this as a bug of the proxy, with its log; it tries again by itself"
             }
             Self::NotSignedIn { .. } => "run `defender-proxy login`",
         }

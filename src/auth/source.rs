@@ -2,6 +2,7 @@
 
 use super::{
     AccessToken, TokenKey,
+    claims::Capability,
     credential::Asking,
     entra::{Ask, Entra},
     error::TokenError,
@@ -16,16 +17,23 @@ pub struct Source {
     entra: Entra,
     platform: Platform,
     sign_ins: SignIns,
+    capability: Capability,
 }
 
 impl Source {
-    /// A source that asks Entra ID, the platform, or the store of sign-ins.
+    /// A source that asks Entra ID, the platform, or the store of sign-ins, and declares what the proxy is capable of.
     #[must_use]
-    pub fn new(entra: Entra, platform: Platform, sign_ins: SignIns) -> Self {
+    pub fn new(
+        entra: Entra,
+        platform: Platform,
+        sign_ins: SignIns,
+        capability: Capability,
+    ) -> Self {
         Self {
             entra,
             platform,
             sign_ins,
+            capability,
         }
     }
 
@@ -39,6 +47,13 @@ impl Source {
         key: &TokenKey,
         ask: Ask<'_>,
     ) -> Result<AccessToken, TokenError> {
+        let claims = self
+            .capability
+            .claims(&identity.kind, &key.audience, ask.claims);
+        let ask = Ask {
+            claims: claims.as_deref(),
+            ..ask
+        };
         match &identity.kind {
             Kind::Application {
                 client_id,

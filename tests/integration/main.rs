@@ -8,6 +8,7 @@
 mod answering;
 mod breaking;
 mod check;
+mod claims;
 mod cli;
 mod codings;
 mod config_files;
@@ -29,6 +30,7 @@ mod restricting;
 mod rewriting;
 mod sandbox;
 mod sandbox_data;
+mod scripted;
 mod secrets;
 mod shutdown;
 mod smoke;
