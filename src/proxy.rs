@@ -142,7 +142,7 @@ impl Proxy {
     }
 
     /// Another token than the one that upstream refused. When there is none, upstream's `401` is the answer; unless the
-    /// token ended on its way, for that is no concern of the client's.
+    /// token ended on its way, for that is no concern of the client's, or a user has to sign in, which helps.
     async fn newer(
         &self,
         outbound: &Outbound<'_>,
@@ -159,7 +159,7 @@ impl Proxy {
             .refresh(outbound.identity(), outbound.key(), rejected)
             .await;
         newer.or_else(|error| {
-            if !token.is_live() {
+            if !token.is_live() || error.error.asks_for_sign_in() {
                 return Err(error);
             }
             tracing::warn!(error = %Chain(&error), "upstream refused a token, and there is no newer one");

@@ -227,8 +227,11 @@ impl Shared {
                 tracing::warn!(identity = %key.identity, tenant = %key.tenant, audience = %key.audience,
                     serves_on = current.live().is_some(), retry_in_s = failure.remaining().as_secs(),
                     error = %Chain(&*failure.error), next = failure.error.next_step(), trace_id = failure.error.trace_id(), "no token");
+                // A user who has to sign in again is told so, not what upstream says of their old token.
+                let is_over =
+                    matches!(need, Need::Unrejected(_)) && failure.error.asks_for_sign_in();
                 Entry {
-                    token: current.token.clone(),
+                    token: current.token.clone().filter(|_| !is_over),
                     failure: Some(failure),
                 }
             }
