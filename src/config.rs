@@ -19,14 +19,15 @@ mod upstream;
 mod user;
 mod value;
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use toml::de::DeTable;
 
-use crate::auth::identity::Identity;
-use crate::cloud::Cloud;
+use crate::auth::identity::{Audience, Identity};
+use crate::cloud::{Cloud, Family};
 
 pub use error::{ConfigError, Fault};
 pub use listen::{ExposedError, Listen, ListenAddress, ListenAddressError, TlsFiles};
@@ -108,6 +109,28 @@ impl Config {
             upstream,
             source: origin,
         })
+    }
+
+    /// The APIs that the routes of an identity lead to, each with a name for a person to read.
+    #[must_use]
+    pub fn audiences(&self, identity: &Identity) -> BTreeSet<(String, Audience)> {
+        let own = self
+            .routes
+            .iter()
+            .filter(|route| route.identity.name == identity.name);
+        own.flat_map(|route| match &route.target {
+            RouteTarget::Defender => [
+                ("Defender XDR", Family::Xdr),
+                ("Defender for Endpoint", Family::Endpoint),
+                ("Graph security", Family::Graph),
+            ]
+            .map(|(label, family)| (label.to_owned(), self.cloud.api(family).audience.clone()))
+            .to_vec(),
+            RouteTarget::Api(api) => {
+                vec![(format!("route {}", route.prefix), api.audience.clone())]
+            }
+        })
+        .collect()
     }
 
     fn load_in(folder: &Path, file: Option<&Path>, env: Env<'_>) -> Result<Self, ConfigError> {

@@ -148,19 +148,22 @@ impl Tokens {
         let (shared, identity) = (Arc::clone(&self.shared), Arc::clone(identity));
         let owned = key.clone();
         let update = async move { Ok(shared.update(&identity, &owned, &need).await) };
-        contained(&self.shared.runtime, &key.identity, update)
+        contained(&self.shared.runtime, &key.identity, Box::pin(update))
             .await
             .map_err(|error| Failure::new(error, None).to_answer())
     }
 }
 
-/// Runs a future on a runtime, as a task that outlives who waits for it. A panic in it becomes an error that says so.
+/// What a task of the cache does; boxed, so that its type doesn't grow into that of every request.
+type Work<T> = Pin<Box<dyn Future<Output = Result<T, TokenError>> + Send>>;
+
+/// Runs work on a runtime, as a task that outlives who waits for it. A panic in it becomes an error that says so.
 async fn contained<T: Send + 'static>(
     runtime: &Handle,
     identity: &str,
-    future: impl Future<Output = Result<T, TokenError>> + Send + 'static,
+    work: Work<T>,
 ) -> Result<T, TokenError> {
-    match runtime.spawn(future).await {
+    match runtime.spawn(work).await {
         Ok(result) => result,
         Err(ended) if ended.is_panic() => Err(TokenError::broken(identity)),
         Err(_) => Err(TokenError::stopped(identity)),
@@ -257,8 +260,11 @@ impl Shared {
                 tracing::warn!(identity = %key.identity, tenant = %key.tenant, audience = %key.audience,
                     serves_on = current.live().is_some(), retry_in_s = failure.remaining().as_secs(),
                     error = %Chain(&*failure.error), next = failure.error.next_step(), trace_id = failure.error.trace_id(), "no token");
+                // A user who has to sign in again is told so, not what upstream says of their old token.
+                let is_over =
+                    matches!(need, Need::Unrejected(_)) && failure.error.asks_for_sign_in();
                 Entry {
-                    token: current.token.clone(),
+                    token: current.token.clone().filter(|_| !is_over),
                     failure: Some(failure),
                 }
             }
@@ -280,7 +286,7 @@ impl Shared {
             let ask = Ask { refreshes, claims };
             shared.source.fetch(&identity, &key, ask).await
         };
-        contained(&self.runtime, &name, request).await
+        contained(&self.runtime, &name, Box::pin(request)).await
     }
 
     /// Boxed, because a renewal leads to the next one.
@@ -440,14 +446,16 @@ mod tests {
     #[tokio::test]
     async fn a_panic_is_called_what_it_is_and_makes_no_storm() {
         let runtime = Handle::current();
-        let panicked = contained::<()>(&runtime, "soc", async { panic!("a bug") }).await;
+        let panicked = contained::<()>(&runtime, "soc", Box::pin(async { panic!("a bug") })).await;
         let error = panicked.unwrap_err();
         assert!(matches!(error, TokenError::Broken { .. }), "{error}");
         assert!(error.hold_off(1) >= Duration::from_secs(5));
         assert!(error.hold_off(4) > error.hold_off(1));
         assert!(error.next_step().contains("bug"));
         assert_eq!(
-            contained(&runtime, "soc", async { Ok(1) }).await.unwrap(),
+            contained(&runtime, "soc", Box::pin(async { Ok(1) }))
+                .await
+                .unwrap(),
             1
         );
     }

@@ -37,6 +37,14 @@ impl Source {
         }
     }
 
+    /// From now on, who must sign in to the running proxy is asked to.
+    ///
+    /// # Panics
+    /// Outside a tokio runtime.
+    pub fn prompt(&self) {
+        self.sign_ins.prompt(&self.entra);
+    }
+
     /// One token request.
     ///
     /// # Errors
@@ -77,7 +85,7 @@ impl Source {
                     .await
             }
             Kind::Managed { managed, .. } => self.platform.fetch(managed, key, ask).await,
-            Kind::User(user) => self.sign_ins.fetch(&self.entra, user, key, ask).await,
+            Kind::User(_) => self.sign_ins.fetch(&self.entra, key, ask).await,
         }
     }
 }

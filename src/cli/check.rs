@@ -1,5 +1,4 @@
 use std::{
-    collections::BTreeSet,
     io::{self, Write},
     process::ExitCode,
     sync::Arc,
@@ -11,10 +10,9 @@ use super::{ConfigArgs, claims::Claims, token};
 use crate::{
     auth::{
         AccessToken,
-        identity::{Audience, Credential, Identity, Kind},
+        identity::{Credential, Identity, Kind},
     },
-    cloud::Family,
-    config::{Config, RouteTarget, Source},
+    config::{Config, Source},
     error::Chain,
     server::tls,
     upstream::Transport,
@@ -67,7 +65,7 @@ async fn online(
     identity: &Arc<Identity>,
     out: &mut impl Write,
 ) -> anyhow::Result<bool> {
-    let audiences = audiences(config, identity);
+    let audiences = config.audiences(identity);
     if audiences.is_empty() {
         writeln!(out, "identity {}: no route uses it", identity.name)?;
     }
@@ -113,25 +111,6 @@ async fn local(config: &Config, out: &mut impl Write) -> anyhow::Result<bool> {
         }
     }
     Ok(failed)
-}
-
-/// The APIs that the routes of an identity lead to.
-fn audiences(config: &Config, identity: &Arc<Identity>) -> BTreeSet<(String, Audience)> {
-    let own = config
-        .routes
-        .iter()
-        .filter(|route| route.identity.name == identity.name);
-    own.flat_map(|route| match &route.target {
-        RouteTarget::Defender => [
-            ("Defender XDR", Family::Xdr),
-            ("Defender for Endpoint", Family::Endpoint),
-            ("Graph security", Family::Graph),
-        ]
-        .map(|(label, family)| (label.to_owned(), config.cloud.api(family).audience.clone()))
-        .to_vec(),
-        RouteTarget::Api(api) => vec![(format!("route {}", route.prefix), api.audience.clone())],
-    })
-    .collect()
 }
 
 fn describe(token: &AccessToken) -> anyhow::Result<String> {
