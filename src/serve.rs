@@ -8,7 +8,7 @@ use crate::{
     auth::{
         Tokens,
         entra::Entra,
-        managed::Platform,
+        managed::{Endpoint, Platform},
         secret::{SecretError, SecretSource},
         source::Source,
         user::SignIns,
@@ -135,8 +135,10 @@ async fn follow(source: SecretSource, key: ClientKey) {
 #[must_use]
 pub fn tokens(config: &Config, transport: &Transport) -> Tokens {
     let entra = Entra::new(config.cloud.login().clone(), transport.client());
+    let endpoint = Endpoint::detect(|name| std::env::var(name).ok());
+    let platform = Platform::new(endpoint, transport.direct_client());
     Tokens::new(
-        Source::new(entra, Platform::detect(), SignIns::default()),
+        Source::new(entra, platform, SignIns::default()),
         Handle::current(),
     )
 }

@@ -2,7 +2,11 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use super::aadsts::{self, Class};
+use super::{
+    aadsts::{self, Class},
+    credential::ProofError,
+    managed::PlatformError,
+};
 use crate::{auth::secret::SecretError, body::BoxError};
 
 /// There is no token, and nobody asks for one before `retry_in` has passed. Shared by all who wait.
@@ -58,6 +62,22 @@ pub enum TokenError {
         /// Why.
         source: SecretError,
     },
+    /// The application could not prove who it is; Entra ID was not asked.
+    #[error("the credential of identity '{identity}' can't be used")]
+    Proof {
+        /// The identity's name in the configuration.
+        identity: String,
+        /// Why.
+        source: ProofError,
+    },
+    /// The platform gave no token of its managed identity.
+    #[error("identity '{identity}' has no token of a managed identity")]
+    Platform {
+        /// The identity's name in the configuration.
+        identity: String,
+        /// Why.
+        source: PlatformError,
+    },
     /// Nobody is signed in as this user.
     #[error("nobody is signed in for identity '{identity}'")]
     NotSignedIn {
@@ -73,7 +93,8 @@ impl TokenError {
         match self {
             Self::Refused { refusal, .. } => refusal.class(),
             Self::Unavailable { .. } => Class::Transient,
-            Self::Credential { .. } => Class::Fatal,
+            Self::Credential { .. } | Self::Proof { .. } => Class::Fatal,
+            Self::Platform { source, .. } => source.class(),
             Self::NotSignedIn { .. } => Class::Interactive,
         }
     }
@@ -94,7 +115,8 @@ impl TokenError {
             Self::Refused { refusal, .. } => transient(refusal.retry_after, failures),
             Self::Unavailable { retry_after, .. } => transient(*retry_after, failures),
             // Nothing was sent to Entra ID; the pause is for the machine that reads the secret.
-            Self::Credential { .. } => Duration::from_secs(5),
+            Self::Credential { .. } | Self::Proof { .. } => Duration::from_secs(5),
+            Self::Platform { source, .. } => transient(source.retry_after(), failures),
             // Nor here; so that signing in takes effect at once.
             Self::NotSignedIn { .. } => Duration::from_secs(1),
         }
@@ -116,7 +138,11 @@ impl TokenError {
     pub fn code(&self) -> Option<u32> {
         match self {
             Self::Refused { refusal, .. } => refusal.code,
-            Self::Unavailable { .. } | Self::Credential { .. } | Self::NotSignedIn { .. } => None,
+            Self::Unavailable { .. }
+            | Self::Credential { .. }
+            | Self::Proof { .. }
+            | Self::Platform { .. }
+            | Self::NotSignedIn { .. } => None,
         }
     }
 
@@ -125,7 +151,11 @@ impl TokenError {
     pub fn trace_id(&self) -> Option<&str> {
         match self {
             Self::Refused { refusal, .. } => refusal.trace_id.as_deref(),
-            Self::Unavailable { .. } | Self::Credential { .. } | Self::NotSignedIn { .. } => None,
+            Self::Unavailable { .. }
+            | Self::Credential { .. }
+            | Self::Proof { .. }
+            | Self::Platform { .. }
+            | Self::NotSignedIn { .. } => None,
         }
     }
 
@@ -140,6 +170,8 @@ impl TokenError {
             Self::Credential { .. } => {
                 "make the secret readable; `defender-proxy check` tells whether it is"
             }
+            Self::Proof { source, .. } => source.next_step(),
+            Self::Platform { source, .. } => source.next_step(),
             Self::NotSignedIn { .. } => "run `defender-proxy login`",
         }
     }

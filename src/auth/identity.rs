@@ -94,7 +94,7 @@ pub enum AssertionAlgorithm {
 }
 
 /// Which of a machine's managed identities.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub enum ManagedIdentity {
     /// The one that belongs to the machine itself.
     #[default]

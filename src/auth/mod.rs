@@ -4,6 +4,8 @@
 //! another identity, tenant or audience. [`source`] fetches and knows nothing of this cache.
 
 pub mod aadsts;
+pub mod assertion_file;
+pub mod certificate;
 pub mod challenge;
 pub mod credential;
 pub mod entra;
@@ -31,7 +33,7 @@ pub use self::token::AccessToken;
 use self::{
     entra::Ask,
     error::{NoToken, TokenError},
-    identity::{Audience, Identity, TenantId},
+    identity::{Audience, Identity, Kind, TenantId},
     source::Source,
 };
 use crate::error::Chain;
@@ -113,6 +115,10 @@ impl Tokens {
         rejected: Rejected,
     ) -> Result<Option<Arc<AccessToken>>, NoToken> {
         let old = Arc::clone(&rejected.token);
+        // The platform would give the same token again.
+        if matches!(identity.kind, Kind::Managed { .. }) && old.is_live() {
+            return Ok(None);
+        }
         let token = self
             .fetch(identity, key, Need::Unrejected(rejected))
             .await?;
