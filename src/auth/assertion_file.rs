@@ -22,7 +22,9 @@ pub async fn read(file: &Path) -> Result<Secret, AssertionFileError> {
     };
     let opened = File::open(file).await.map_err(unreadable)?;
     let bytes = secret::read_bounded(opened).await.map_err(unreadable)?;
-    let text = bytes.as_deref().and_then(|bytes| str::from_utf8(bytes).ok());
+    let text = bytes
+        .as_deref()
+        .and_then(|bytes| str::from_utf8(bytes).ok());
     let text = text.map(str::trim).filter(|text| is_jwt(text));
     text.map(|text| Secret::from(text.to_owned()))
         .ok_or_else(|| AssertionFileError::NoAssertion {
@@ -79,9 +81,20 @@ mod tests {
 
     #[tokio::test]
     async fn anything_but_a_jwt_is_refused_without_being_shown() {
-        for text in ["", "opaque", "a.b", "a..c", "a.b.c.d", "a.b.c d", "{\"token\": \"a.b.c\"}"] {
+        for text in [
+            "",
+            "opaque",
+            "a.b",
+            "a..c",
+            "a.b.c.d",
+            "a.b.c d",
+            "{\"token\": \"a.b.c\"}",
+        ] {
             let error = read_text(text).await.unwrap_err();
-            assert!(matches!(error, AssertionFileError::NoAssertion { .. }), "{text}");
+            assert!(
+                matches!(error, AssertionFileError::NoAssertion { .. }),
+                "{text}"
+            );
         }
         let shown = read_text("S3cret").await.unwrap_err().to_string();
         assert!(!shown.contains("S3cret"), "{shown}");

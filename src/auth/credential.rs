@@ -4,8 +4,7 @@ mod error;
 
 pub use self::error::ProofError;
 use super::{
-    TokenKey,
-    assertion_file,
+    TokenKey, assertion_file,
     certificate::Certificates,
     error::TokenError,
     identity::{Certificate, ClientId, Credential},

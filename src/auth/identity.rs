@@ -217,6 +217,13 @@ checked_text! {
     TenantId
 }
 
+impl TenantId {
+    /// The tenant of a managed identity, which only the platform knows. A name for people; no request can be made with it.
+    pub(crate) fn of_platform() -> Self {
+        Self("(the platform's)".into())
+    }
+}
+
 impl FromStr for TenantId {
     type Err = TenantIdError;
 

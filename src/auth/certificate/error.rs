@@ -12,9 +12,7 @@ pub enum CertificateError {
     #[error(transparent)]
     Read(#[from] SecretError),
     /// It is no file of the known formats.
-    #[error(
-        "it is neither PEM nor PKCS#12: export the certificate together with its private key"
-    )]
+    #[error("it is neither PEM nor PKCS#12: export the certificate together with its private key")]
     Format,
     /// It is PEM without a private key.
     #[error("it has no private key: put certificate and key into one file")]
@@ -44,13 +42,17 @@ pub enum CertificateError {
     #[error("the password doesn't open it: configure the one that it was encrypted with")]
     PasswordWrong,
     /// Entra ID takes RSA alone for certificate credentials.
-    #[error("its key is not RSA, and Entra ID takes no other: make a new certificate with an RSA key")]
+    #[error(
+        "its key is not RSA, and Entra ID takes no other: make a new certificate with an RSA key"
+    )]
     NotRsa,
     /// RSA, but of a size that can't be used.
     #[error("its RSA key has {0} bits: make a new certificate with 2048, 3072 or 4096 bits")]
     KeySize(usize),
     /// The certificate is another's.
-    #[error("its private key belongs to none of its certificates: put those that belong together into one file")]
+    #[error(
+        "its private key belongs to none of its certificates: put those that belong together into one file"
+    )]
     Mismatch,
     /// The certificate has ended.
     #[error("it expired on {0}: make a new one, and upload it to the app in the Entra portal")]

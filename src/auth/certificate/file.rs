@@ -55,15 +55,16 @@ type Owned<'c, 'd> = (PublicKey, &'c X509Certificate<'d>);
 fn publics<'c, 'd>(
     certificates: &'c [X509Certificate<'d>],
 ) -> Result<Vec<Owned<'c, 'd>>, CertificateError> {
-    let rsa = certificates
-        .iter()
-        .filter_map(|certificate| match certificate.public_key().parsed() {
-            Ok(Spki::RSA(key)) => {
-                let [n, e] = [key.modulus, key.exponent].map(unpadded);
-                Some((PublicKey { n, e }, certificate))
-            }
-            _ => None,
-        });
+    let rsa =
+        certificates
+            .iter()
+            .filter_map(|certificate| match certificate.public_key().parsed() {
+                Ok(Spki::RSA(key)) => {
+                    let [n, e] = [key.modulus, key.exponent].map(unpadded);
+                    Some((PublicKey { n, e }, certificate))
+                }
+                _ => None,
+            });
     let rsa: Vec<_> = rsa.collect();
     // The first is the one that names the app, unless the file is a chain in another order: then its key tells.
     let Some((first, _)) = rsa.first() else {

@@ -103,9 +103,19 @@ mod tests {
         let end = now.as_secs() + 3600;
         for (body, at_least) in [
             (r#"{"access_token":"t","expires_in":3599}"#.to_owned(), 3599),
-            (r#"{"access_token":"t","refresh_token":"","expires_in":"3599","expires_on":"1"}"#.to_owned(), 3599),
-            (format!(r#"{{"access_token":"t","expires_on":"{end}"}}"#), 3590),
-            (format!(r#"{{"access_token":"t","expires_in":"","expires_on":{end}}}"#), 3590),
+            (
+                r#"{"access_token":"t","refresh_token":"","expires_in":"3599","expires_on":"1"}"#
+                    .to_owned(),
+                3599,
+            ),
+            (
+                format!(r#"{{"access_token":"t","expires_on":"{end}"}}"#),
+                3590,
+            ),
+            (
+                format!(r#"{{"access_token":"t","expires_in":"","expires_on":{end}}}"#),
+                3590,
+            ),
         ] {
             let life = life(&body).unwrap_or_else(|| panic!("{body}"));
             assert!((at_least..=3600).contains(&life), "{body}: {life}");

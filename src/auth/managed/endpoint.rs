@@ -76,7 +76,10 @@ impl Endpoint {
 
     fn imds(host: Option<String>) -> Self {
         let host = host.as_deref().unwrap_or("http://169.254.169.254");
-        let url = format!("{}/metadata/identity/oauth2/token", host.trim_end_matches('/'));
+        let url = format!(
+            "{}/metadata/identity/oauth2/token",
+            host.trim_end_matches('/')
+        );
         match parse(&url) {
             Some(url) => Self::Imds { url },
             None => Self::Unusable(PlatformError::Variable(IMDS_HOST)),
@@ -151,7 +154,9 @@ fn arc_keys(_env: impl Fn(&str) -> Option<String>) -> PathBuf {
 #[cfg(windows)]
 fn arc_keys(env: impl Fn(&str) -> Option<String>) -> PathBuf {
     let data = env("ProgramData").unwrap_or_else(|| r"C:\ProgramData".to_owned());
-    Path::new(&data).join("AzureConnectedMachineAgent").join("Tokens")
+    Path::new(&data)
+        .join("AzureConnectedMachineAgent")
+        .join("Tokens")
 }
 
 const APP_SERVICE_NAMES: [&str; 3] = ["client_id", "principal_id", "mi_res_id"];
@@ -184,13 +189,25 @@ mod tests {
         let header = ("IDENTITY_HEADER", "S3cret");
         for (variables, found) in [
             (&[here, header][..], "App Service (IDENTITY_ENDPOINT)"),
-            (&[here, ("IMDS_ENDPOINT", "http://127.0.0.1:1")], "Azure Arc"),
+            (
+                &[here, ("IMDS_ENDPOINT", "http://127.0.0.1:1")],
+                "Azure Arc",
+            ),
             (&[], "the instance metadata service (IMDS)"),
             (&[header], "the instance metadata service (IMDS)"),
-            (&[here, header, ("IDENTITY_SERVER_THUMBPRINT", "0")], "Service Fabric"),
-            (&[("MSI_ENDPOINT", "http://127.0.0.1:1"), ("MSI_SECRET", "s")], "Machine Learning"),
+            (
+                &[here, header, ("IDENTITY_SERVER_THUMBPRINT", "0")],
+                "Service Fabric",
+            ),
+            (
+                &[("MSI_ENDPOINT", "http://127.0.0.1:1"), ("MSI_SECRET", "s")],
+                "Machine Learning",
+            ),
             (&[("MSI_ENDPOINT", "http://127.0.0.1:1")], "Cloud Shell"),
-            (&[("IDENTITY_ENDPOINT", "file:///x"), header], "Variable(\"IDENTITY_ENDPOINT\")"),
+            (
+                &[("IDENTITY_ENDPOINT", "file:///x"), header],
+                "Variable(\"IDENTITY_ENDPOINT\")",
+            ),
             (&[(IMDS_HOST, "127.0.0.1")], "Variable(\"AZURE_POD"),
         ] {
             let endpoint = detect(variables);
@@ -213,9 +230,21 @@ mod tests {
         ]);
         let guid = "5a9db0c5-0000-4000-8000-0000000000dd";
         for (managed, of_imds, of_app_service) in [
-            (ManagedIdentity::ClientId(guid.parse().unwrap()), "client_id", "client_id"),
-            (ManagedIdentity::ObjectId(guid.to_owned()), "object_id", "principal_id"),
-            (ManagedIdentity::ResourceId(guid.to_owned()), "msi_res_id", "mi_res_id"),
+            (
+                ManagedIdentity::ClientId(guid.parse().unwrap()),
+                "client_id",
+                "client_id",
+            ),
+            (
+                ManagedIdentity::ObjectId(guid.to_owned()),
+                "object_id",
+                "principal_id",
+            ),
+            (
+                ManagedIdentity::ResourceId(guid.to_owned()),
+                "msi_res_id",
+                "mi_res_id",
+            ),
         ] {
             assert!(uri(&imds, &managed).ends_with(&format!("&{of_imds}={guid}")));
             let uri = uri(&app_service, &managed);
