@@ -73,7 +73,7 @@ enum ControlError {
     #[error(transparent)]
     Script(#[from] ScriptError),
     #[error(
-        "`{0}` cannot be waited for; token_requests=N, api_calls=N, aborted=N and held=NAME can"
+        "`{0}` cannot be waited for; token_requests=N, managed_requests=N, api_calls=N, aborted=N and held=NAME can"
     )]
     Condition(String),
     #[error("it did not happen within {} seconds", PATIENCE.as_secs())]
@@ -105,15 +105,14 @@ fn stats(state: &State) -> Value {
     let mut counts = state.counters.to_json();
     counts["executions"] = json!(state.api.executions());
     counts["held"] = json!(state.holds.counts());
-    let (token, api) = state.faults.waiting();
-    counts["queued"] = json!({"token": token, "api": api});
+    counts["queued"] = state.faults.waiting();
+    counts["managed_requests"] = state.managed.counts();
     counts
 }
 
 fn script(state: &State, body: &[u8]) -> Result<Value, ScriptError> {
     state.apply(|settings| Script::parse(body, settings))?;
-    let (token, api) = state.faults.waiting();
-    Ok(json!({"queued": {"token": token, "api": api}}))
+    Ok(json!({"queued": state.faults.waiting()}))
 }
 
 fn reset(state: &State, body: &[u8]) -> Result<Value, ScriptError> {
@@ -164,6 +163,7 @@ async fn wait(state: &State, query: &str) -> Result<Value, ControlError> {
 
 enum Condition {
     TokenRequests(u64),
+    ManagedRequests(u64),
     ApiCalls(u64),
     Aborted(u64),
     Held(String),
@@ -175,6 +175,7 @@ impl Condition {
         let number = || value.parse().map_err(|_| refuse());
         match name {
             "token_requests" => number().map(Self::TokenRequests),
+            "managed_requests" => number().map(Self::ManagedRequests),
             "api_calls" => number().map(Self::ApiCalls),
             "aborted" => number().map(Self::Aborted),
             "held" => Ok(Self::Held(value.to_owned())),
@@ -185,6 +186,7 @@ impl Condition {
     fn holds(&self, state: &State) -> bool {
         match self {
             Self::TokenRequests(wanted) => state.counters.token_requests() >= *wanted,
+            Self::ManagedRequests(wanted) => state.managed.requests() >= *wanted,
             Self::ApiCalls(wanted) => state.counters.api_calls() >= *wanted,
             Self::Aborted(wanted) => state.counters.aborted() >= *wanted,
             Self::Held(name) => state.holds.holding(name),
@@ -199,7 +201,7 @@ const PATHS: &[(&str, &str, &str)] = &[
     (
         "GET",
         "/_sandbox/stats",
-        "counts token requests, API calls, connections, executions and aborted requests",
+        "counts token requests, requests of managed identities, API calls, connections, executions and aborted requests",
     ),
     (
         "GET",
@@ -209,7 +211,7 @@ const PATHS: &[(&str, &str, &str)] = &[
     (
         "GET",
         "/_sandbox/wait",
-        "answers when token_requests=N, api_calls=N, aborted=N or held=NAME is reached",
+        "answers when token_requests=N, managed_requests=N, api_calls=N, aborted=N or held=NAME is reached",
     ),
     (
         "POST",

@@ -40,7 +40,7 @@ pub(crate) fn admit(exchange: &Exchange<'_>, family: Family) -> Result<Arc<Grant
 pub(crate) fn unauthorized(exchange: &Exchange<'_>, fault: &BearerFault) -> Answer {
     let code = match exchange.listener {
         Listener::Graph => "InvalidAuthenticationToken",
-        Listener::Defender | Listener::Entra => "Unauthorized",
+        Listener::Defender | Listener::Entra | Listener::Managed => "Unauthorized",
     };
     let mut answer = exchange.error(StatusCode::UNAUTHORIZED, code, &fault.to_string());
     if exchange.settings.www_authenticate {

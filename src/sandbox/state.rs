@@ -11,6 +11,7 @@ use super::changes::Changes;
 use super::counters::Counters;
 use super::faults::Faults;
 use super::holds::Holds;
+use super::managed::Platform;
 use super::rates::RateLimiter;
 use super::requests::RequestLog;
 use super::script::{Script, ScriptError};
@@ -28,6 +29,7 @@ pub(crate) struct State {
     pub(crate) rates: RateLimiter,
     pub(crate) holds: Holds,
     pub(crate) api: Api,
+    pub(crate) managed: Platform,
     pub(crate) changes: Changes,
     settings: Mutex<Arc<Settings>>,
 }
@@ -44,6 +46,7 @@ impl State {
             rates: RateLimiter::new(),
             holds: Holds::new(changes.clone()),
             api: Api::new(&options.tenant, options.now),
+            managed: Platform::new(changes.clone()),
             changes,
             options,
             origins,
@@ -66,7 +69,7 @@ impl State {
     ) -> Result<(), ScriptError> {
         let mut settings = lock(&self.settings);
         let script = make(&settings)?;
-        self.faults.append(script.token, script.api)?;
+        self.faults.append(script.actions)?;
         self.api.page_size(script.settings.page_size);
         *settings = Arc::new(script.settings);
         if script.revoke_tokens {
@@ -86,24 +89,27 @@ impl State {
         self.requests.clear();
         self.counters.clear();
         self.api.reset();
+        self.managed.clear();
         *settings = Arc::new(Settings::initial(&self.options));
     }
 }
 
-/// Origins of the stand-ins, `https://localhost:PORT`.
+/// Origins of the stand-ins, `https://localhost:PORT`, and of the endpoints of managed identities, `http://127.0.0.1:PORT`.
 #[derive(Debug)]
 pub(crate) struct Origins {
     pub(crate) entra: String,
     pub(crate) defender: String,
     pub(crate) graph: String,
+    pub(crate) managed: String,
 }
 
-/// One of the three servers.
+/// One of the four servers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Listener {
     Entra,
     Defender,
     Graph,
+    Managed,
 }
 
 impl Listener {
@@ -113,6 +119,7 @@ impl Listener {
             Self::Entra => "entra",
             Self::Defender => "defender",
             Self::Graph => "graph",
+            Self::Managed => "managed_identity",
         }
     }
 
@@ -126,7 +133,9 @@ impl Listener {
     ) -> Answer {
         match self {
             Self::Graph => api::graph_error(status, code, message, ids),
-            Self::Entra | Self::Defender => api::error(status, code, message, ids.own.to_owned()),
+            Self::Entra | Self::Defender | Self::Managed => {
+                api::error(status, code, message, ids.own.to_owned())
+            }
         }
     }
 }
@@ -150,6 +159,7 @@ mod tests {
             entra: String::new(),
             defender: String::new(),
             graph: String::new(),
+            managed: String::new(),
         };
         let state = State::new(Options::default(), origins);
         let applied = state.apply(|settings| {
