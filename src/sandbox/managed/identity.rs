@@ -2,13 +2,13 @@
 
 use super::Call;
 use super::source::{Refusal, Source};
-use crate::sandbox::Options;
+use crate::sandbox::{Options, federation};
 
 /// One identity of the machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Identity<'a> {
     pub(super) client_id: &'a str,
-    /// Of its service principal: `sub` and `oid` of its tokens.
+    /// Of its service principal.
     pub(super) object_id: &'a str,
 }
 
@@ -56,5 +56,5 @@ impl Source {
 /// The system-assigned identity.
 const SYSTEM: Identity<'static> = Identity {
     client_id: "5a9db0c5-0000-4000-8000-0000000000d0",
-    object_id: "5a9db0c5-0000-4000-8000-0000000000d1",
+    object_id: federation::MANAGED_IDENTITY,
 };

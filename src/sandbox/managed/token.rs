@@ -1,6 +1,6 @@
 //! Which token a request gets.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use http::Method;
 use http::header::AUTHORIZATION;
@@ -10,9 +10,10 @@ use super::identity::Identity;
 use super::platform::Held;
 use super::source::{Refusal, Source};
 use crate::sandbox::api::Answer;
+use crate::sandbox::claims::Claims;
 use crate::sandbox::state::State;
-use crate::sandbox::tokens::Order;
-use crate::sandbox::{family, roles};
+use crate::sandbox::tokens::{Order, Proof};
+use crate::sandbox::{family, federation, roles};
 
 pub(super) fn answer(state: &State, source: Source, call: &Call<'_>) -> Answer {
     let resource = match resource(source, call) {
@@ -78,22 +79,41 @@ fn token(state: &State, identity: Identity<'_>, resource: &str) -> Result<Held, 
     {
         return Ok(held);
     }
-    let unknown = || Refusal::UnknownResource(resource.to_owned());
-    let family = family::of_resource(resource).ok_or_else(unknown)?;
     let life = settings.token_lifetime.pick();
+    let token = if resource == federation::AUDIENCE {
+        federation::managed_identity_token(state, identity.object_id, life)
+    } else {
+        new_token(state, (identity, resource), life)?
+    };
+    let issued = SystemTime::now();
     let held = Held {
-        issued: SystemTime::now(),
+        token,
+        issued,
         life,
-        token: state.tokens.issue(Order {
-            family,
-            audience: resource.to_owned(),
-            tenant: state.options.tenant.clone(),
-            client_id: identity.client_id.to_owned(),
-            roles: settings.roles.clone().unwrap_or_else(|| roles::all(family)),
-            lifetime: life,
-            opaque: settings.opaque_tokens,
-        }),
     };
     state.managed.hold(wanted, held.clone());
     Ok(held)
+}
+
+/// A token for one of the APIs. Who asks here can't say that it understands claims challenges.
+fn new_token(
+    state: &State,
+    (identity, resource): (Identity<'_>, &str),
+    lifetime: Duration,
+) -> Result<String, Refusal> {
+    let settings = state.settings();
+    let unknown = || Refusal::UnknownResource(resource.to_owned());
+    let family = family::of_resource(resource).ok_or_else(unknown)?;
+    Ok(state.tokens.issue(Order {
+        family,
+        audience: resource.to_owned(),
+        tenant: state.options.tenant.clone(),
+        client_id: identity.client_id.to_owned(),
+        roles: settings.roles.clone().unwrap_or_else(|| roles::all(family)),
+        user: None,
+        proof: Proof::Assertion,
+        claims: Claims::default(),
+        lifetime,
+        opaque: settings.opaque_tokens,
+    }))
 }

@@ -241,3 +241,21 @@ async fn scripted_faults_speak_as_the_endpoint_does() {
         .await;
     assert_eq!(refused.status, 400);
 }
+
+#[tokio::test]
+async fn the_application_trusts_both_identities() {
+    let bench = Bench::start().await;
+    let assigned = format!("&client_id={}", bench.sandbox.options().managed_client_id);
+    for selector in ["", &assigned] {
+        let target = format!("{IMDS}&resource=api://AzureADTokenExchange{selector}");
+        let assertion = bench.managed(&target, &[METADATA]).await.json();
+        let form = format!(
+            "grant_type=client_credentials&client_id={}&scope={XDR}/.default&client_assertion={}\
+             &client_assertion_type=urn:ietf:params:oauth:client-assertion-type:jwt-bearer",
+            bench.sandbox.options().client_id,
+            assertion["access_token"].as_str().unwrap(),
+        );
+        let reply = bench.ask(&bench.token_path(), &form).await;
+        assert_eq!(reply.status, 200, "{}", reply.text());
+    }
+}
