@@ -43,7 +43,7 @@ fn read_id<T: FromStr<Err: Display>>(table: &mut Table<'_>, default: bool, id: &
         return None;
     };
     let parsed: Result<T, _> = text.parse();
-    let fault = |error| table.fault(format!("takes {}, which {error}", id.variable));
+    let fault = |error| table.fault(format!("takes {}, but: {error}", id.variable));
     parsed.map_err(fault).ok()
 }
 

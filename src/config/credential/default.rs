@@ -43,7 +43,7 @@ pub(in crate::config) fn choose(env: Env<'_>) -> Result<Taken, Looked> {
 
 fn taken(variable: &str, credential: Credential) -> Taken {
     let place = VARIABLES.iter().position(|name| *name == variable);
-    let before = VARIABLES[..place.unwrap_or(0)].join(" and ");
+    let before = VARIABLES[..place.unwrap_or(0)].join(" and no ");
     let kind = match credential {
         Credential::Secret(_) => "the client secret",
         Credential::Certificate(_) => "the certificate",
@@ -53,7 +53,7 @@ fn taken(variable: &str, credential: Credential) -> Taken {
     };
     let why = match before.as_str() {
         "" => format!("took {kind} of {variable}, which is looked for first"),
-        before => format!("took {kind} of {variable}, as {before} is not set"),
+        before => format!("took {kind} of {variable}, as there is no {before}"),
     };
     Taken { credential, why }
 }
