@@ -137,13 +137,13 @@ impl Platform {
     ) -> Result<AccessToken, PlatformError> {
         let asked = Instant::now();
         let response = self.exchange((managed, audience), None).await?;
-        let response = match &self.endpoint {
-            Endpoint::Arc { keys, .. } if response.status() == StatusCode::UNAUTHORIZED => {
-                let key = arc::answer(response.headers(), keys).await?;
-                self.exchange((managed, audience), Some(key)).await?
-            }
-            _ => response,
-        };
+        if let Endpoint::Arc { keys, .. } = &self.endpoint
+            && response.status() == StatusCode::UNAUTHORIZED
+        {
+            let key = arc::answer(response.headers(), keys).await?;
+            let response = self.exchange((managed, audience), Some(key)).await?;
+            return answer::read(self.endpoint.platform(), response, asked);
+        }
         answer::read(self.endpoint.platform(), response, asked)
     }
 

@@ -3,7 +3,7 @@
 use std::fmt::Display;
 use std::str::FromStr;
 
-use crate::auth::identity::{ClientId, Credential, Kind, ManagedIdentity, TenantId};
+use crate::auth::identity::{Credential, Kind, ManagedIdentity, TenantId};
 use crate::config::credential;
 use crate::config::reader::Table;
 use crate::config::value::Value;
@@ -58,28 +58,29 @@ fn read_managed(table: &mut Table<'_>, credential: &Value<'_>) -> Option<Kind> {
         Some(value) => value.parse(),
         None => Some(TenantId::of_platform()),
     };
-    let client_id = table.take(CLIENT.key).map(|value| value.parse());
+    let client_id = table.take(CLIENT.key);
+    let beside = client_id.map(|value| value.parse().map(ManagedIdentity::ClientId));
     let named = credential::read(credential);
     let Credential::ManagedIdentity(named) = named? else {
         return None;
     };
+    let managed = match beside {
+        Some(beside) => agreed(table, &named, beside?)?,
+        None => named,
+    };
     Some(Kind::Managed {
         tenant: tenant?,
-        managed: select(table, named, client_id)?,
+        managed,
     })
 }
 
 /// `client_id` stands beside the credential, and may stand in it.
-fn select(
+fn agreed(
     table: &Table<'_>,
-    named: ManagedIdentity,
-    client_id: Option<Option<ClientId>>,
+    named: &ManagedIdentity,
+    beside: ManagedIdentity,
 ) -> Option<ManagedIdentity> {
-    let Some(beside) = client_id else {
-        return Some(named);
-    };
-    let beside = ManagedIdentity::ClientId(beside?);
-    if named != ManagedIdentity::SystemAssigned && named != beside {
+    if *named != ManagedIdentity::SystemAssigned && *named != beside {
         table.fault("names two managed identities: remove `client_id`");
         return None;
     }

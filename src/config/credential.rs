@@ -8,7 +8,7 @@ use crate::config::reader::Table;
 use crate::config::secret;
 use crate::config::value::Value;
 
-pub(super) use default::{Looked, Taken, VARIABLES, choose};
+pub(super) use default::{Taken, VARIABLES, choose};
 
 /// Reads `credential = …`.
 pub(super) fn read(value: &Value<'_>) -> Option<Credential> {
@@ -51,19 +51,15 @@ pub(super) fn is_default(value: Option<&Value<'_>>) -> bool {
 
 fn from_environment(value: &Value<'_>) -> Option<Credential> {
     let document = value.document();
-    match choose(&|name| document.variable(name)) {
-        Ok(Taken { credential, why }) => {
-            document.note(value.path(), why);
-            Some(credential)
-        }
-        Err(Looked) => {
-            value.fault(format!(
-                "finds nothing in the environment: set one of {}, or write {CREDENTIAL}",
-                VARIABLES.join(", ")
-            ));
-            None
-        }
-    }
+    let Some(Taken { credential, why }) = choose(&|name| document.variable(name)) else {
+        value.fault(format!(
+            "finds nothing in the environment: set one of {}, or write {CREDENTIAL}",
+            VARIABLES.join(", ")
+        ));
+        return None;
+    };
+    document.note(value.path(), why);
+    Some(credential)
 }
 
 fn read_certificate(value: &Value<'_>) -> Option<Credential> {

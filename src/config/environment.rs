@@ -81,7 +81,7 @@ impl Reader<'_> {
     /// What proves who it is; values are left where they stand.
     fn credential(&mut self) -> Option<Taken> {
         let taken = credential::choose(self.env);
-        if taken.is_err() {
+        if taken.is_none() {
             let [secret, others @ ..] = VARIABLES;
             self.fault(secret, UNSET);
             self.fault(
@@ -89,7 +89,7 @@ impl Reader<'_> {
                 format!("nor is {}, which would do as well", others.join(" or ")),
             );
         }
-        taken.ok()
+        taken
     }
 
     /// The cloud that the authority signs in to; the authority is written as a URL or as a bare host.

@@ -19,7 +19,15 @@ pub(super) fn read(der: &[u8], password: Option<&Secret>) -> Result<Contents, Ce
         Error::UnsupportedEncryptionScheme
         | Error::UnsupportedMacAlgorithm
         | Error::InvalidParameters => CertificateError::Encryption,
-        _ => CertificateError::Damaged,
+        Error::IoError(_)
+        | Error::DerError(_)
+        | Error::InvalidVersion
+        | Error::UnsupportedContentType
+        | Error::UnsupportedCertificateType
+        | Error::X509Error(_)
+        | Error::InvalidLength
+        | Error::InvalidData
+        | Error::InvalidPrivateKey => CertificateError::Damaged,
     })?;
     let key = |bag: &p12_keystore::PrivateKeyBag| Zeroizing::new(bag.key.as_der().to_vec());
     let certificate = |bag: &p12_keystore::CertificateBag| bag.cert.as_der().to_vec();

@@ -26,15 +26,19 @@ impl ProofError {
     #[must_use]
     pub fn next_step(&self) -> &'static str {
         match self {
-            Self::Certificate { source, .. } => match source {
-                CertificateError::Expired(_) => {
-                    "make a new certificate, upload it to the app in the Entra portal and replace the file"
-                }
-                CertificateError::NotYetValid(_) => "check this machine's clock",
-                _ => {
-                    "mend the file or `certificate` in the configuration; `defender-proxy check --offline` tells whether it can be used"
-                }
-            },
+            Self::Certificate {
+                source: CertificateError::Expired(_),
+                ..
+            } => {
+                "make a new certificate, upload it to the app in the Entra portal and replace the file"
+            }
+            Self::Certificate {
+                source: CertificateError::NotYetValid(_),
+                ..
+            } => "check this machine's clock",
+            Self::Certificate { .. } => {
+                "mend the file or `certificate` in the configuration; `defender-proxy check --offline` tells whether it can be used"
+            }
             Self::AssertionFile(_) => {
                 "check `federated_token_file` (or AZURE_FEDERATED_TOKEN_FILE), and whether the platform still writes the file"
             }

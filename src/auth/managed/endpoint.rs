@@ -53,7 +53,7 @@ impl Endpoint {
             }
             (Some(url), None) if get("IMDS_ENDPOINT").is_some() => Self::arc(&url, arc_keys(&env)),
             _ if Path::new(ARC_AGENT).exists() => Self::arc(ARC_URL, arc_keys(&env)),
-            _ => Self::imds(get(IMDS_HOST)),
+            _ => Self::imds(get(IMDS_HOST).as_deref()),
         }
     }
 
@@ -74,8 +74,8 @@ impl Endpoint {
         }
     }
 
-    fn imds(host: Option<String>) -> Self {
-        let host = host.as_deref().unwrap_or("http://169.254.169.254");
+    fn imds(host: Option<&str>) -> Self {
+        let host = host.unwrap_or("http://169.254.169.254");
         let url = format!(
             "{}/metadata/identity/oauth2/token",
             host.trim_end_matches('/')
@@ -121,7 +121,9 @@ impl Endpoint {
         let request = Request::get(url.as_str());
         Ok(match self {
             Self::AppService { header, .. } => request.header("x-identity-header", header.clone()),
-            _ => request.header("metadata", "true"),
+            Self::Arc { .. } | Self::Imds { .. } | Self::Unusable(_) => {
+                request.header("metadata", "true")
+            }
         })
     }
 }

@@ -73,9 +73,10 @@ impl PlatformError {
     /// How long the platform asked to wait.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
-        match self {
-            Self::Busy { retry_after, .. } => *retry_after,
-            _ => None,
+        if let Self::Busy { retry_after, .. } = self {
+            *retry_after
+        } else {
+            None
         }
     }
 

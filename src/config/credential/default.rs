@@ -14,18 +14,14 @@ pub(in crate::config) struct Taken {
     pub(in crate::config) why: String,
 }
 
-/// All were looked for and none is there.
-#[derive(Debug)]
-pub(in crate::config) struct Looked;
-
 /// Takes the first credential that is there. An empty variable counts as not set, as in the Azure SDKs.
-pub(in crate::config) fn choose(env: Env<'_>) -> Result<Taken, Looked> {
+pub(in crate::config) fn choose(env: Env<'_>) -> Option<Taken> {
     let get = |name: &str| env(name).filter(|value| !value.is_empty());
     let named = |name: &str| get(name).map(PathBuf::from);
     let variable = |name: &str| SecretSource::Env(name.to_owned());
     let [secret, certificate, token] = VARIABLES;
     if get(secret).is_some() {
-        return Ok(taken(secret, Credential::Secret(variable(secret))));
+        return Some(taken(secret, Credential::Secret(variable(secret))));
     }
     if let Some(file) = named(certificate) {
         let found = Certificate {
@@ -33,12 +29,9 @@ pub(in crate::config) fn choose(env: Env<'_>) -> Result<Taken, Looked> {
             password: get(PASSWORD).map(|_| variable(PASSWORD)),
             algorithm: AssertionAlgorithm::default(),
         };
-        return Ok(taken(certificate, Credential::Certificate(found)));
+        return Some(taken(certificate, Credential::Certificate(found)));
     }
-    match named(token) {
-        Some(file) => Ok(taken(token, Credential::FederatedTokenFile(file))),
-        None => Err(Looked),
-    }
+    named(token).map(|file| taken(token, Credential::FederatedTokenFile(file)))
 }
 
 fn taken(variable: &str, credential: Credential) -> Taken {

@@ -16,10 +16,11 @@ fn kind(credential: &str, env: &[(&str, &str)]) -> Result<(Kind, Vec<String>), C
 
 fn credential(text: &str) -> Credential {
     let config = parse(&SOC.replace("{ secret = { env = 'DEFENDER_CLIENT_SECRET' } }", text));
-    match &config.expect(text).identities[0].kind {
-        Kind::Application { credential, .. } => credential.clone(),
-        other => panic!("{other:?}"),
-    }
+    let config = config.expect(text);
+    let Kind::Application { credential, .. } = &config.identities[0].kind else {
+        panic!("{config:?}");
+    };
+    credential.clone()
 }
 
 #[test]
@@ -97,17 +98,18 @@ fn taken(variables: &[(&str, &str)]) -> (Credential, String) {
     let (kind, notes) = kind("'default'", &variables).expect("a credential");
     let folder = tempfile::tempdir().expect("a folder");
     let alone = Config::load_in(folder.path(), None, &environment(&variables)).expect("the same");
-    let of = |kind: &Kind| match kind {
-        Kind::Application {
+    let of = |kind: &Kind| {
+        let Kind::Application {
             tenant,
             client_id,
             credential,
-        } => {
-            assert_eq!(tenant.as_str(), AZURE[0].1);
-            assert_eq!(client_id.as_str(), AZURE[1].1);
-            credential.clone()
-        }
-        other => panic!("{other:?}"),
+        } = kind
+        else {
+            panic!("{kind:?}");
+        };
+        assert_eq!(tenant.as_str(), AZURE[0].1);
+        assert_eq!(client_id.as_str(), AZURE[1].1);
+        credential.clone()
     };
     let credential = of(&kind);
     assert_eq!(
