@@ -15,7 +15,7 @@ use crate::{
         claims::Capability,
         entra::Entra,
         identity::{Audience, Identity, Kind},
-        managed::Platform,
+        managed::{Endpoint, Platform},
         secret::{SecretError, SecretSource},
         source::Source,
         user::{Enlisted, SignIns},
@@ -148,9 +148,10 @@ pub fn tokens(config: &Config, transport: &Transport) -> Tokens {
 }
 
 fn source(config: &Config, transport: &Transport) -> Source {
+    let endpoint = Endpoint::detect(|name| std::env::var(name).ok());
     Source::new(
         entra(config, transport),
-        Platform::detect(),
+        Platform::new(endpoint, transport.direct_client()),
         sign_ins(config),
         Capability::of(&config.cloud),
     )

@@ -2,7 +2,11 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use super::aadsts::{self, Class};
+use super::{
+    aadsts::{self, Class},
+    credential::ProofError,
+    managed::PlatformError,
+};
 use crate::{
     auth::{secret::SecretError, user::store::StoreError},
     body::BoxError,
@@ -61,6 +65,22 @@ pub enum TokenError {
         /// Why.
         source: SecretError,
     },
+    /// The application could not prove who it is; Entra ID was not asked.
+    #[error("the credential of identity '{identity}' can't be used")]
+    Proof {
+        /// The identity's name in the configuration.
+        identity: String,
+        /// Why.
+        source: ProofError,
+    },
+    /// The platform gave no token of its managed identity.
+    #[error("identity '{identity}' has no token of a managed identity")]
+    Platform {
+        /// The identity's name in the configuration.
+        identity: String,
+        /// Why.
+        source: PlatformError,
+    },
     /// The proxy itself failed while it fetched.
     #[error("fetching a token for identity '{identity}' failed by a fault of the proxy")]
     Broken {
@@ -103,7 +123,8 @@ impl TokenError {
     pub fn class(&self) -> Class {
         match self {
             Self::Unavailable { .. } => Class::Transient,
-            Self::Credential { .. } | Self::Broken { .. } => Class::Fatal,
+            Self::Credential { .. } | Self::Proof { .. } | Self::Broken { .. } => Class::Fatal,
+            Self::Platform { source, .. } => source.class(),
             Self::Refused { refusal, .. } => refusal.class(),
             Self::SignInRefused { refusal, .. } => user_class(refusal),
             Self::NotSignedIn { .. } | Self::Store { .. } => Class::Interactive,
@@ -119,6 +140,8 @@ impl TokenError {
             Self::Refused { .. }
             | Self::Unavailable { .. }
             | Self::Credential { .. }
+            | Self::Proof { .. }
+            | Self::Platform { .. }
             | Self::Broken { .. }
             | Self::Store { .. } => false,
         }
@@ -149,7 +172,10 @@ impl TokenError {
             // What Entra ID had answered by then is unknown.
             Self::Broken { .. } => backoff(failures),
             // Nothing was sent to Entra ID; the pause is for the machine that reads the secret.
-            Self::Credential { .. } | Self::Store { .. } => Duration::from_secs(5),
+            Self::Credential { .. } | Self::Proof { .. } | Self::Store { .. } => {
+                Duration::from_secs(5)
+            }
+            Self::Platform { source, .. } => transient(source.retry_after(), failures),
             // Nor here; so that signing in takes effect at once.
             Self::NotSignedIn { .. } => Duration::from_secs(1),
         }
@@ -193,6 +219,8 @@ impl TokenError {
             Self::NotSignedIn { ended, .. } => ended.as_deref(),
             Self::Unavailable { .. }
             | Self::Credential { .. }
+            | Self::Proof { .. }
+            | Self::Platform { .. }
             | Self::Broken { .. }
             | Self::Store { .. } => None,
         }
@@ -215,6 +243,8 @@ impl TokenError {
             Self::Credential { .. } => {
                 "make the secret readable; `defender-proxy check` tells whether it is"
             }
+            Self::Proof { source, .. } => source.next_step(),
+            Self::Platform { source, .. } => source.next_step(),
             Self::Broken { .. } => {
                 "report this as a bug of the proxy, with its log; it tries again by itself"
             }

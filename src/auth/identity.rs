@@ -94,7 +94,7 @@ pub enum AssertionAlgorithm {
 }
 
 /// Which of a machine's managed identities.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub enum ManagedIdentity {
     /// The one that belongs to the machine itself.
     #[default]
@@ -177,6 +177,7 @@ impl Customers {
     }
 
     /// All of them.
+    #[must_use]
     pub fn iter(&self) -> impl ExactSizeIterator<Item = (&Arc<str>, &TenantId)> {
         self.0.iter().map(|(name, tenant)| (name, tenant))
     }
@@ -214,6 +215,13 @@ macro_rules! checked_text {
 checked_text! {
     /// An Entra tenant: its id (a GUID) or one of its DNS domain names, in lower case.
     TenantId
+}
+
+impl TenantId {
+    /// The tenant of a managed identity, which only the platform knows. A name for people; no request can be made with it.
+    pub(crate) fn of_platform() -> Self {
+        Self("(the platform's)".into())
+    }
 }
 
 impl FromStr for TenantId {

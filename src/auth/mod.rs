@@ -4,6 +4,8 @@
 //! another identity, tenant or audience. [`source`] fetches and knows nothing of this cache.
 
 pub mod aadsts;
+pub mod assertion_file;
+pub mod certificate;
 pub mod challenge;
 pub mod claims;
 pub mod credential;
@@ -32,7 +34,7 @@ pub use self::token::AccessToken;
 use self::{
     entra::Ask,
     error::{NoToken, TokenError},
-    identity::{Audience, Identity, TenantId},
+    identity::{Audience, Identity, Kind, TenantId},
     source::Source,
 };
 use crate::error::Chain;
@@ -114,12 +116,15 @@ impl Tokens {
         rejected: Rejected,
     ) -> Result<Option<Arc<AccessToken>>, NoToken> {
         let old = Arc::clone(&rejected.token);
+        // The platform would give the same token again.
+        if matches!(identity.kind, Kind::Managed { .. }) && old.is_live() {
+            return Ok(None);
+        }
         let entry = self
             .update(identity, key, Need::Unrejected(rejected))
             .await?;
         match entry.live() {
-            // A platform that hands out what it has in its cache can't be made to do better.
-            Some(token) if token.header() != old.header() => {
+            Some(token) if !Arc::ptr_eq(token, &old) => {
                 token.note_use();
                 Ok(Some(Arc::clone(token)))
             }

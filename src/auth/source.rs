@@ -3,10 +3,10 @@
 use super::{
     AccessToken, TokenKey,
     claims::Capability,
-    credential::Asking,
+    credential::{Asking, Proof, Prover},
     entra::{Ask, Entra},
     error::TokenError,
-    identity::{Identity, Kind, Partner},
+    identity::{ClientId, Credential, Identity, Kind, Partner},
     managed::Platform,
     user::SignIns,
 };
@@ -15,7 +15,7 @@ use super::{
 #[derive(Clone, Debug)]
 pub struct Source {
     entra: Entra,
-    platform: Platform,
+    prover: Prover,
     sign_ins: SignIns,
     capability: Capability,
 }
@@ -31,7 +31,7 @@ impl Source {
     ) -> Self {
         Self {
             entra,
-            platform,
+            prover: Prover::new(platform),
             sign_ins,
             capability,
         }
@@ -72,20 +72,54 @@ impl Source {
                 client_id,
                 credential,
                 ..
-            }) => {
-                let token_url = self.entra.token_url(key)?;
-                let asking = Asking {
-                    client_id,
-                    key,
-                    token_url: token_url.as_str(),
-                };
-                let proof = credential.prove(&self.platform, asking).await?;
-                self.entra
-                    .client_credentials(client_id, &proof, key, ask)
-                    .await
-            }
-            Kind::Managed { managed, .. } => self.platform.fetch(managed, key, ask).await,
+            }) => self.proven((client_id, credential), key, ask).await,
+            Kind::Managed { managed, .. } => self.prover.platform().fetch(managed, key, ask).await,
             Kind::User(_) => self.sign_ins.fetch(&self.entra, key, ask).await,
         }
     }
+
+    /// A token for an application, which proves who it is anew.
+    async fn proven(
+        &self,
+        application: (&ClientId, &Credential),
+        key: &TokenKey,
+        ask: Ask<'_>,
+    ) -> Result<AccessToken, TokenError> {
+        let (client_id, credential) = application;
+        let once = async || {
+            let proof = self.prove(application, key).await?;
+            self.entra
+                .client_credentials(client_id, &proof, key, ask)
+                .await
+        };
+        match once().await {
+            // The clock may have jumped between signing and sending. If it's wrong, a second assertion helps as little.
+            Err(error) if error.code() == Some(OUT_OF_TIME) && signs(credential) => once().await,
+            outcome => outcome,
+        }
+    }
+
+    async fn prove(
+        &self,
+        application: (&ClientId, &Credential),
+        key: &TokenKey,
+    ) -> Result<Proof, TokenError> {
+        let (client_id, credential) = application;
+        let token_url = self.entra.token_url(key)?;
+        let asking = Asking {
+            client_id,
+            key,
+            token_url: token_url.as_str(),
+        };
+        self.prover.prove(credential, asking).await
+    }
 }
+
+/// Is the assertion made here?
+fn signs(credential: &Credential) -> bool {
+    matches!(credential, Credential::Certificate(_))
+}
+
+/// "Client assertion is not within its valid time range" (Entra ID, "Microsoft Entra authentication and authorization error
+/// codes").
+const OUT_OF_TIME: u32 = 700_024;

@@ -1,3 +1,5 @@
+mod credentials;
+
 use std::{
     io::{self, Write},
     process::ExitCode,
@@ -8,10 +10,7 @@ use clap::Args;
 
 use super::{ConfigArgs, claims::Claims, token};
 use crate::{
-    auth::{
-        AccessToken,
-        identity::{Credential, Identity, Kind},
-    },
+    auth::{AccessToken, identity::Identity},
     config::{Config, Source},
     error::Chain,
     server::tls,
@@ -42,6 +41,9 @@ impl Check {
             config.cloud.name(),
             config.cloud.login()
         )?;
+        for note in &config.notes {
+            writeln!(out, "{note}")?;
+        }
         let transport = Transport::new(&config.upstream)?;
         config.listen.tls.as_ref().map(tls::acceptor).transpose()?;
         let mut failed = local(&config, &mut out).await?;
@@ -83,34 +85,28 @@ async fn online(
     Ok(failed)
 }
 
-/// What can be checked without the network: that the secrets are there.
+/// What can be checked without the network: that secrets, certificates and files are there.
 async fn local(config: &Config, out: &mut impl Write) -> anyhow::Result<bool> {
-    let mut failed = false;
-    let keys = config
-        .listen
-        .client_key
-        .iter()
-        .map(|source| ("listen.client_key".to_owned(), source));
-    let credentials = config.identities.iter().filter_map(|identity| {
-        let Kind::Application {
-            credential: Credential::Secret(source),
-            ..
-        } = &identity.kind
-        else {
-            return None;
-        };
-        Some((format!("identity {}, secret", identity.name), source))
-    });
-    for (label, source) in keys.chain(credentials) {
-        match source.read().await {
-            Ok(_) => writeln!(out, "{label}: can be read")?,
-            Err(error) => {
-                failed = true;
-                writeln!(out, "{label}: FAILED\n  {}", Chain(&error))?;
-            }
+    let mut findings = Vec::new();
+    if let Some(source) = &config.listen.client_key {
+        let read = source.read().await;
+        let found = read.map(|_| "can be read".to_owned());
+        let found = found.map_err(|error| Chain(&error).to_string());
+        findings.push(("listen.client_key".to_owned(), found));
+    }
+    for identity in &config.identities {
+        let found = credentials::look(&identity.kind).await;
+        findings.extend(
+            found.map(|(label, found)| (format!("identity {}, {label}", identity.name), found)),
+        );
+    }
+    for (label, found) in &findings {
+        match found {
+            Ok(found) => writeln!(out, "{label}: {found}")?,
+            Err(reason) => writeln!(out, "{label}: FAILED\n  {reason}")?,
         }
     }
-    Ok(failed)
+    Ok(findings.iter().any(|(_, found)| found.is_err()))
 }
 
 fn describe(token: &AccessToken) -> anyhow::Result<String> {

@@ -20,8 +20,8 @@ use super::settings::RateLimit;
 use super::state::Listener;
 use super::tokens::{Grant, Tokens};
 
-/// Lets a call of `family` through, or says why not.
-pub(crate) fn admit(exchange: &Exchange<'_>, family: Family) -> Result<(), Answer> {
+/// Lets a call of `family` through by what its token grants, or says why not.
+pub(crate) fn admit(exchange: &Exchange<'_>, family: Family) -> Result<Arc<Grant>, Answer> {
     let grant = bearer(&exchange.parts.headers, &exchange.state.tokens)
         .map_err(|fault| unauthorized(exchange, &fault))?;
     if grant.family != family {
@@ -32,14 +32,15 @@ pub(crate) fn admit(exchange: &Exchange<'_>, family: Family) -> Result<(), Answe
         return Err(exchange.error(StatusCode::FORBIDDEN, "Forbidden", &message));
     }
     check_roles(exchange, family, &grant)?;
-    count(exchange, family, &grant)
+    count(exchange, family, &grant)?;
+    Ok(grant)
 }
 
 /// 401 in the words of the server, for a reason the caller gives.
 pub(crate) fn unauthorized(exchange: &Exchange<'_>, fault: &BearerFault) -> Answer {
     let code = match exchange.listener {
         Listener::Graph => "InvalidAuthenticationToken",
-        Listener::Defender | Listener::Entra => "Unauthorized",
+        Listener::Defender | Listener::Entra | Listener::Managed => "Unauthorized",
     };
     let mut answer = exchange.error(StatusCode::UNAUTHORIZED, code, &fault.to_string());
     if exchange.settings.www_authenticate {
@@ -110,6 +111,9 @@ fn bearer(headers: &HeaderMap, tokens: &Tokens) -> Result<Arc<Grant>, BearerFaul
         return Err(BearerFault::Malformed);
     }
     let grant = tokens.find(token).ok_or(BearerFault::Unknown)?;
+    if grant.revoked_at().is_some() {
+        return Err(BearerFault::Unknown);
+    }
     if grant.expired() {
         return Err(BearerFault::Expired {
             client_id: grant.client_id.clone(),
@@ -189,11 +193,12 @@ fn push_challenge(answer: &mut Answer, challenge: String) {
 
 #[cfg(test)]
 mod tests {
+    use super::super::signing::Keys;
     use super::*;
 
     #[test]
     fn malformed_bearers_are_told_from_unknown_ones() {
-        let tokens = Tokens::new();
+        let tokens = Tokens::new(Keys::read().unwrap().tokens);
         for (value, fault) in [
             ("Bearer", BearerFault::Malformed),
             ("Bearer ", BearerFault::Malformed),

@@ -32,6 +32,8 @@ pub(crate) struct Settings {
     pub(crate) page_size: Option<usize>,
     /// `www_authenticate`: send that header with every 401.
     pub(crate) www_authenticate: bool,
+    /// `managed_identity_cache`: whether a managed identity gets the same token again while much of its life is left.
+    pub(crate) managed_identity_cache: bool,
     /// `rate_limit`: `null`, `documented`, or the limit itself.
     pub(crate) rate_limit: RateLimit,
 }
@@ -49,6 +51,7 @@ impl Settings {
             gzip: true,
             page_size: None,
             www_authenticate: false,
+            managed_identity_cache: true,
             rate_limit: RateLimit::Off,
         }
     }
@@ -73,6 +76,7 @@ impl Settings {
             "gzip" => self.gzip = flag(key, value)?,
             "page_size" => self.page_size = page_size(key, value)?,
             "www_authenticate" => self.www_authenticate = flag(key, value)?,
+            "managed_identity_cache" => self.managed_identity_cache = flag(key, value)?,
             "rate_limit" => self.rate_limit = RateLimit::parse(key, value)?,
             _ => return Err(ScriptError::UnknownKey(format!("settings.{key}"))),
         }
