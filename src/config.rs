@@ -25,7 +25,7 @@ use std::sync::Arc;
 
 use toml::de::DeTable;
 
-use crate::auth::identity::Identity;
+use crate::auth::identity::{Identity, Kind, Partner};
 use crate::cloud::Cloud;
 
 pub use error::{ConfigError, Fault};
@@ -108,6 +108,16 @@ impl Config {
             upstream,
             source: origin,
         })
+    }
+
+    /// The identities that act for customers.
+    pub fn partners(&self) -> impl Iterator<Item = &Partner> {
+        self.identities
+            .iter()
+            .filter_map(|identity| match &identity.kind {
+                Kind::Partner(partner) => Some(partner),
+                Kind::Application { .. } | Kind::Managed { .. } | Kind::User(_) => None,
+            })
     }
 
     fn load_in(folder: &Path, file: Option<&Path>, env: Env<'_>) -> Result<Self, ConfigError> {

@@ -1,6 +1,6 @@
 //! From a configuration to a running proxy: the place where the parts are put together.
 
-use std::{io, sync::Arc, time::Duration};
+use std::{collections::HashSet, io, sync::Arc, time::Duration};
 
 use tokio::runtime::Handle;
 
@@ -92,7 +92,8 @@ async fn shared(config: &Config, transport: &Transport) -> Result<Shared, StartE
         listen.allowed_origins.clone(),
         client_key,
         listen.tls.is_some(),
-    );
+    )
+    .with_customers(customers(config));
     let routes = Routes::new(config);
     let links = Links::new(
         routes
@@ -105,6 +106,15 @@ async fn shared(config: &Config, transport: &Transport) -> Result<Shared, StartE
         routes,
         tokens: tokens(config, transport),
     })
+}
+
+/// Whatever may stand before `.localhost`.
+fn customers(config: &Config) -> HashSet<String> {
+    config
+        .partners()
+        .flat_map(|partner| partner.customers.spellings())
+        .map(str::to_owned)
+        .collect()
 }
 
 /// Reads the key, and goes on reading it when it stands in a file, which may be rotated.

@@ -9,6 +9,7 @@ use super::{
     managed::Platform,
     user::SignIns,
 };
+use crate::origin::Origin;
 
 /// Where tokens come from.
 #[derive(Clone, Debug)]
@@ -27,6 +28,12 @@ impl Source {
             platform,
             sign_ins,
         }
+    }
+
+    /// The cloud's login host.
+    #[must_use]
+    pub fn login(&self) -> &Origin {
+        self.entra.login()
     }
 
     /// One token request.

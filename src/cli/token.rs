@@ -92,7 +92,7 @@ pub(super) async fn fetch(
     tokens
         .get(identity, &key)
         .await
-        .map_err(|error| anyhow::anyhow!("{}\n  to do: {}", Chain(&error), error.error.next_step()))
+        .map_err(|error| anyhow::anyhow!("{}\n  to do: {}", Chain(&error), error.next_step()))
 }
 
 /// The token's own text.

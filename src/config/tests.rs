@@ -1,4 +1,5 @@
 mod faults;
+mod partner;
 
 use std::fs;
 use std::time::Duration;
