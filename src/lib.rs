@@ -27,6 +27,7 @@ pub mod customer;
 pub mod error;
 pub mod guard;
 pub mod headers;
+pub mod loopback;
 pub mod origin;
 pub mod process;
 pub mod proxy;
