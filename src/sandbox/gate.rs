@@ -20,8 +20,8 @@ use super::settings::RateLimit;
 use super::state::Listener;
 use super::tokens::{Grant, Tokens};
 
-/// Lets a call of `family` through, or says why not.
-pub(crate) fn admit(exchange: &Exchange<'_>, family: Family) -> Result<(), Answer> {
+/// Lets a call of `family` through by what its token grants, or says why not.
+pub(crate) fn admit(exchange: &Exchange<'_>, family: Family) -> Result<Arc<Grant>, Answer> {
     let grant = bearer(&exchange.parts.headers, &exchange.state.tokens)
         .map_err(|fault| unauthorized(exchange, &fault))?;
     if grant.family != family {
@@ -32,7 +32,8 @@ pub(crate) fn admit(exchange: &Exchange<'_>, family: Family) -> Result<(), Answe
         return Err(exchange.error(StatusCode::FORBIDDEN, "Forbidden", &message));
     }
     check_roles(exchange, family, &grant)?;
-    count(exchange, family, &grant)
+    count(exchange, family, &grant)?;
+    Ok(grant)
 }
 
 /// 401 in the words of the server, for a reason the caller gives.

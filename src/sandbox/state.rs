@@ -43,7 +43,7 @@ impl State {
             faults: Faults::new(),
             rates: RateLimiter::new(),
             holds: Holds::new(changes.clone()),
-            api: Api::new(options.now),
+            api: Api::new(&options.tenant, options.now),
             changes,
             options,
             origins,
