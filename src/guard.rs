@@ -83,6 +83,14 @@ impl Guard {
     /// # Errors
     /// `BadRequest`, `Unsupported`, `Misdirected`, `Forbidden` or `KeyRequired`.
     pub fn admit<B>(&self, request: Request<B>) -> Result<Admitted<B>, Error> {
+        self.recognise(self.meet(request)?)
+    }
+
+    /// The first half of admission: does the request name the proxy, and does no foreign web page send it?
+    ///
+    /// # Errors
+    /// `BadRequest`, `Unsupported`, `Misdirected` or `Forbidden`.
+    pub fn meet<B>(&self, request: Request<B>) -> Result<Visitor<B>, Error> {
         refuse_unsupported(&request)?;
         let authority = authority(&request)?;
         let customer = self.customer(authority.host());
@@ -90,18 +98,12 @@ impl Guard {
             self.check_host(&authority)?;
         }
         let page = self.check_page(request.headers(), &authority)?;
-        // A browser sends no credentials with a preflight, and a preflight reaches no upstream.
-        let preflight = page.is_some() && is_preflight(&request);
-        if !preflight && !self.has_key(request.headers()) {
-            return Err(Error::KeyRequired);
-        }
         let local_origin = format!("{}://{authority}", self.scheme);
-        Ok(Admitted {
+        Ok(Visitor {
             request,
             local_origin,
             customer,
             page,
-            preflight,
         })
     }
 
@@ -111,6 +113,18 @@ impl Guard {
         let name = customer::of_host(host).filter(|_| !self.customers.is_empty())?;
         let name = name.to_ascii_lowercase();
         self.customers.contains(&name).then_some(name)
+    }
+
+    /// The second half: does the visitor show the client key?
+    ///
+    /// # Errors
+    /// `KeyRequired`.
+    pub fn recognise<B>(&self, visitor: Visitor<B>) -> Result<Admitted<B>, Error> {
+        if self.has_key(visitor.headers()) {
+            Ok(Admitted(visitor))
+        } else {
+            Err(Error::KeyRequired)
+        }
     }
 
     fn check_host(&self, authority: &Authority) -> Result<(), Error> {
@@ -188,27 +202,26 @@ impl Guard {
     }
 }
 
-/// A request whose client may use the credentials. Only [`Guard::admit`] makes one.
+/// A request that names the proxy and comes from no foreign web page. It may not use the credentials yet.
 #[derive(Debug)]
-pub struct Admitted<B> {
+pub struct Visitor<B> {
     request: Request<B>,
     local_origin: String,
     customer: Option<String>,
     page: Option<HeaderValue>,
-    preflight: bool,
 }
 
-impl<B> Admitted<B> {
+impl<B> Visitor<B> {
     /// The listed web origin that asks.
     #[must_use]
     pub fn page(&self) -> Option<&HeaderValue> {
         self.page.as_ref()
     }
 
-    /// Is it the CORS preflight of such a page?
+    /// Is it the CORS preflight of such a page? A browser sends no credentials with it, and it reaches no upstream.
     #[must_use]
     pub fn is_preflight(&self) -> bool {
-        self.preflight
+        self.page.is_some() && is_preflight(&self.request)
     }
 
     /// The fields as received.
@@ -217,9 +230,32 @@ impl<B> Admitted<B> {
         self.request.headers()
     }
 
+    /// The request as received.
+    #[must_use]
+    pub fn request(&self) -> &Request<B> {
+        &self.request
+    }
+
+    /// The request, and scheme and authority by which the client reached the proxy.
+    pub(crate) fn into_parts(self) -> (Request<B>, String) {
+        (self.request, self.local_origin)
+    }
+}
+
+/// A request whose client may use the credentials. Only [`Guard::admit`] and [`Guard::recognise`] make one.
+#[derive(Debug)]
+pub struct Admitted<B>(Visitor<B>);
+
+impl<B> Admitted<B> {
     /// The request, scheme and authority by which the client reached the proxy, and the customer that the host names.
     pub(crate) fn into_parts(self) -> (Request<B>, String, Option<String>) {
-        (self.request, self.local_origin, self.customer)
+        let Visitor {
+            request,
+            local_origin,
+            customer,
+            ..
+        } = self.0;
+        (request, local_origin, customer)
     }
 }
 

@@ -8,6 +8,7 @@
 //! [`proxy::Proxy::handle`], takes the request through these steps, each of which makes the only input that the next one takes:
 //!
 //! 1. [`guard`]: may this client use the credentials?
+//!    ([`stand_in_login`] answers those that only want to sign in.)
 //! 2. [`route`]: upstream, audience and identity of the path, and [`customer`] of a partner; what the client sent for credentials is stripped ([`headers`]).
 //! 3. [`auth`]: the token of (identity, tenant, audience), cached, fetched once however many wait, renewed ahead.
 //! 4. [`upstream`]: sent over TLS; bodies stream ([`body`]).
@@ -36,6 +37,7 @@ pub mod route;
 pub mod sandbox;
 pub mod serve;
 pub mod server;
+pub mod stand_in_login;
 pub mod target;
 pub mod telemetry;
 pub mod throttle;

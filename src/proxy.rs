@@ -24,11 +24,12 @@ use crate::{
     auth::{AccessToken, Rejected, Tokens, challenge, error::NoToken},
     body::{BoxError, Outgoing, Progress, REPLAY_LIMIT, Replay, ReplayHandle},
     error::{Chain, Error},
-    guard::{Admitted, Guard},
+    guard::{Admitted, Guard, Visitor},
     headers,
     rewrite::{self, Links, Rewrite, Rewritten},
     route::{Outbound, Routes},
     server::breaker::Breaker,
+    stand_in_login::Question,
     upstream::HttpClient,
 };
 
@@ -44,6 +45,8 @@ pub struct Proxy {
 pub struct Shared {
     /// Who is let in.
     pub guard: Guard,
+    /// Are token requests of clients answered?
+    pub stand_in_login: bool,
     /// Where requests go.
     pub routes: Routes,
     /// The token cache.
@@ -74,13 +77,10 @@ impl Proxy {
     ) -> Response<Logged<Reply>> {
         let mut record = Record::start(&request, breaker);
         let mut page = None;
-        let result = match self.shared.guard.admit(request) {
-            Ok(admitted) if admitted.is_preflight() => Ok((preflight(&admitted), Source::Proxy)),
-            Ok(admitted) => {
-                page = admitted.page().cloned();
-                self.forward(admitted, &mut record)
-                    .await
-                    .map(|response| (response, Source::Upstream))
+        let result = match self.shared.guard.meet(request) {
+            Ok(visitor) => {
+                page = visitor.page().cloned();
+                self.answer(visitor, &mut record).await
             }
             Err(error) => Err(error),
         };
@@ -91,6 +91,26 @@ impl Proxy {
         }
         let status = response.status();
         response.map(|body| record.body(status, source, body))
+    }
+
+    /// Preflights and sign-ins get an answer of the proxy, for which nobody needs the client key; all else is forwarded.
+    async fn answer(
+        &self,
+        visitor: Visitor<Incoming>,
+        record: &mut Record,
+    ) -> Result<(Response<Reply>, Source), Error> {
+        if visitor.is_preflight() {
+            return Ok((preflight(&visitor), Source::Proxy));
+        }
+        if self.shared.stand_in_login
+            && let Some(question) = Question::of(visitor.request())
+        {
+            let response = question.answer(visitor).await?;
+            return Ok((response, Source::Proxy));
+        }
+        let admitted = self.shared.guard.recognise(visitor)?;
+        let response = self.forward(admitted, record).await?;
+        Ok((response, Source::Upstream))
     }
 
     /// Resolve, strip, authorize, send, answer, rewrite: the path of every request that was admitted.
@@ -274,8 +294,8 @@ fn refusal(error: &Error) -> Response<Reply> {
 }
 
 /// Answers a preflight (Fetch standard, "CORS protocol") of a listed page; upstream never sees it.
-fn preflight(admitted: &Admitted<Incoming>) -> Response<Reply> {
-    let asked = admitted.headers();
+fn preflight(visitor: &Visitor<Incoming>) -> Response<Reply> {
+    let asked = visitor.headers();
     let mut response = Response::new(Reply::from(Vec::new()));
     *response.status_mut() = StatusCode::NO_CONTENT;
     let headers = response.headers_mut();
@@ -286,9 +306,6 @@ fn preflight(admitted: &Admitted<Incoming>) -> Response<Reply> {
         headers.extend(asked.get(question).cloned().map(|value| (answer, value)));
     }
     headers.insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("600"));
-    if let Some(page) = admitted.page().cloned() {
-        allow(headers, page);
-    }
     response
 }
 

@@ -102,6 +102,7 @@ async fn shared(config: &Config, transport: &Transport) -> Result<Shared, StartE
     );
     Ok(Shared {
         guard,
+        stand_in_login: listen.stand_in_login,
         links: Arc::new(links),
         routes,
         tokens: tokens(config, transport),

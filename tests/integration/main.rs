@@ -34,6 +34,7 @@ mod sandbox_data;
 mod secrets;
 mod shutdown;
 mod smoke;
+mod stand_in_login;
 mod streaming;
 mod support;
 mod tokens;

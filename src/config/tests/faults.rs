@@ -112,10 +112,6 @@ tls = { cert = 'c.pem' }
 => 7 listen.tls.key: is missing: write key = 
 
 [listen]
-stand_in_login = true
-=> 7 listen.stand_in_login: is not yet supported
-
-[listen]
 stand_in_login = 'no'
 => 7 listen.stand_in_login: must be true or false
 
