@@ -28,6 +28,8 @@ pub mod customer;
 pub mod error;
 pub mod guard;
 pub mod headers;
+#[allow(dead_code)]
+mod jwt;
 pub mod loopback;
 pub mod origin;
 pub mod process;

@@ -201,6 +201,7 @@ impl Customers {
     }
 
     /// All of them.
+    #[must_use]
     pub fn iter(&self) -> impl ExactSizeIterator<Item = (&Arc<str>, &TenantId)> {
         self.list.iter().map(|(name, tenant)| (name, tenant))
     }

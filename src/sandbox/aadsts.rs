@@ -79,6 +79,31 @@ pub(crate) static BAD_ASSERTION: Row = client(
     "The certificate with identifier used to sign the client assertion is not registered on application.",
 );
 
+pub(crate) static NO_CREDENTIAL_OF_APP: Row = client(
+    7_000_218,
+    "The request body must contain the following parameter: 'client_assertion' or 'client_secret'.",
+);
+
+pub(crate) static PUBLIC_WITH_CREDENTIAL: Row = client(
+    700_025,
+    "Client is public so neither 'client_assertion' nor 'client_secret' should be presented.",
+);
+
+pub(crate) static ASSERTION_TIME: Row = client(
+    700_024,
+    "Client assertion is not within its valid time range.",
+);
+
+pub(crate) static NOT_AUTHENTICATED: Row = client(50012, "Authentication failed.");
+
+pub(crate) static BAD_JWT: Row = client(50027, "Invalid JWT token. Token format not valid.");
+
+pub(crate) static NO_FEDERATION: Row = bad(
+    70021,
+    "invalid_request",
+    "No matching federated identity record found for the presented assertion.",
+);
+
 pub(crate) static UNKNOWN_APP: Row = bad(
     700_016,
     "unauthorized_client",
@@ -140,11 +165,12 @@ static ROWS: &[&Row] = &[
     &WRONG_SECRET,
     &client(7_000_222, "The provided client secret keys for the app are expired."),
     &NO_CREDENTIAL,
-    &client(7_000_218, "The request body must contain 'client_assertion' or 'client_secret'."),
+    &NO_CREDENTIAL_OF_APP,
+    &PUBLIC_WITH_CREDENTIAL,
     &BAD_ASSERTION,
-    &client(700_024, "Client assertion is not within its valid time range."),
-    &client(50012, "Authentication failed."),
-    &client(50027, "Invalid JWT token."),
+    &ASSERTION_TIME,
+    &NOT_AUTHENTICATED,
+    &BAD_JWT,
     &UNKNOWN_APP,
     &bad(7_000_112, "unauthorized_client", "The application is disabled."),
     &bad(70001, "unauthorized_client", "The application is disabled or was not found."),
@@ -153,7 +179,7 @@ static ROWS: &[&Row] = &[
     &MISSING_FIELD,
     &POST_ONLY,
     &MALFORMED,
-    &bad(70021, "invalid_request", "No matching federated identity record found for the presented assertion."),
+    &NO_FEDERATION,
     &UNKNOWN_RESOURCE,
     &bad(50001, "invalid_resource", "The resource was not found or is not enabled in the tenant."),
     &BAD_SCOPE,

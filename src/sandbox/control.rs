@@ -1,5 +1,6 @@
 //! `/_sandbox/`: what happened, and what shall happen next. Open to every caller on loopback.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use http::request::Parts;
@@ -8,9 +9,10 @@ use hyper::body::Incoming;
 use serde_json::{Value, json};
 use url::form_urlencoded;
 
-use super::answers::json as json_answer;
+use super::answers::{json as json_answer, plain_text};
 use super::api::Answer;
 use super::counters::InFlight;
+use super::federation;
 use super::outgoing::Outgoing;
 use super::requests::Recorded;
 use super::script::{Script, ScriptError, flag, object, text};
@@ -32,6 +34,9 @@ pub(crate) async fn answer(
     let unlisted = Recorded::unlisted(listener, &request);
     let (parts, body) = request.into_parts();
     let answer = match wire::read(body, MAX_BODY, &unlisted).await? {
+        Some(_) if parts.method == Method::GET && parts.uri.path() == FEDERATED_TOKEN => {
+            federated_token(state, parts.uri.query().unwrap_or_default())
+        }
         Some(body) => route(state, listener, &parts, &body).await,
         None => Err(ControlError::TooLong),
     };
@@ -108,6 +113,19 @@ fn stats(state: &State) -> Value {
     let (token, api) = state.faults.waiting();
     counts["queued"] = json!({"token": token, "api": api});
     counts
+}
+
+/// What a cluster would write to `AZURE_FEDERATED_TOKEN_FILE`.
+fn federated_token(state: &State, query: &str) -> Result<Answer, ControlError> {
+    let mut subject = Cow::Borrowed(state.options.federated_subject.as_str());
+    for (name, value) in form_urlencoded::parse(query.as_bytes()) {
+        match name.as_ref() {
+            "subject" => subject = value,
+            _ => return Err(ScriptError::UnknownKey(name.into_owned()).into()),
+        }
+    }
+    let token = federation::token(state, &subject);
+    Ok(plain_text(StatusCode::OK, token))
 }
 
 fn script(state: &State, body: &[u8]) -> Result<Value, ScriptError> {
@@ -195,6 +213,8 @@ impl Condition {
 const MAX_BODY: usize = 1024 * 1024;
 const PATIENCE: Duration = Duration::from_secs(30);
 
+const FEDERATED_TOKEN: &str = "/_sandbox/federated-token";
+
 const PATHS: &[(&str, &str, &str)] = &[
     (
         "GET",
@@ -210,6 +230,11 @@ const PATHS: &[(&str, &str, &str)] = &[
         "GET",
         "/_sandbox/wait",
         "answers when token_requests=N, api_calls=N, aborted=N or held=NAME is reached",
+    ),
+    (
+        "GET",
+        FEDERATED_TOKEN,
+        "makes a token of the trusted issuer, valid for ten minutes; subject=TEXT for another subject",
     ),
     (
         "POST",

@@ -111,6 +111,9 @@ fn bearer(headers: &HeaderMap, tokens: &Tokens) -> Result<Arc<Grant>, BearerFaul
         return Err(BearerFault::Malformed);
     }
     let grant = tokens.find(token).ok_or(BearerFault::Unknown)?;
+    if grant.revoked_at().is_some() {
+        return Err(BearerFault::Unknown);
+    }
     if grant.expired() {
         return Err(BearerFault::Expired {
             client_id: grant.client_id.clone(),
@@ -190,11 +193,12 @@ fn push_challenge(answer: &mut Answer, challenge: String) {
 
 #[cfg(test)]
 mod tests {
+    use super::super::signing::Keys;
     use super::*;
 
     #[test]
     fn malformed_bearers_are_told_from_unknown_ones() {
-        let tokens = Tokens::new();
+        let tokens = Tokens::new(Keys::read().unwrap().tokens);
         for (value, fault) in [
             ("Bearer", BearerFault::Malformed),
             ("Bearer ", BearerFault::Malformed),

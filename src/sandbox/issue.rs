@@ -7,11 +7,13 @@ use serde_json::{Map, Value};
 use crate::cloud::Family;
 
 use super::aadsts;
+use super::claims::Claims;
+use super::client_auth::authenticate;
 use super::entra_errors::EntraError;
 use super::family;
 use super::roles;
 use super::state::State;
-use super::token_form::{Endpoint, Form, Version, missing};
+use super::token_form::{CLIENT_CREDENTIALS, Endpoint, Form, Version};
 use super::tokens::Order;
 
 /// A new token and what the answer says about it.
@@ -57,10 +59,11 @@ pub(crate) fn issue(state: &State, endpoint: &Endpoint, form: &Form) -> Result<I
         );
         EntraError::saying(&aadsts::UNKNOWN_TENANT, text)
     })?;
-    if form.require("grant_type")? != "client_credentials" {
+    if form.require("grant_type")? != CLIENT_CREDENTIALS {
         return Err(EntraError::usual(&aadsts::BAD_GRANT_TYPE));
     }
-    authenticate(state, tenant, form)?;
+    let client = authenticate(state, endpoint, tenant, form)?;
+    let claims = Claims::read(form.get("claims"))?;
     let (resource, family) = resource(endpoint, tenant, form)?;
     let settings = state.settings();
     let lifetime = settings.token_lifetime.pick();
@@ -68,8 +71,11 @@ pub(crate) fn issue(state: &State, endpoint: &Endpoint, form: &Form) -> Result<I
         family,
         audience: resource.clone(),
         tenant: tenant.to_owned(),
-        client_id: options.client_id.clone(),
+        client_id: client.id,
         roles: settings.roles.clone().unwrap_or_else(|| roles::all(family)),
+        user: None,
+        proof: client.proof,
+        claims,
         lifetime,
         opaque: settings.opaque_tokens,
     });
@@ -78,34 +84,6 @@ pub(crate) fn issue(state: &State, endpoint: &Endpoint, form: &Form) -> Result<I
         resource,
         lifetime,
     })
-}
-
-fn authenticate(state: &State, tenant: &str, form: &Form) -> Result<(), EntraError> {
-    let client_id = form
-        .client_id
-        .as_deref()
-        .ok_or_else(|| missing("client_id"))?;
-    if !client_id.eq_ignore_ascii_case(&state.options.client_id) {
-        let text = format!(
-            "Application with identifier '{client_id}' was not found in the directory '{tenant}'."
-        );
-        return Err(EntraError::saying(&aadsts::UNKNOWN_APP, text));
-    }
-    match &form.secret {
-        Some(secret) if *secret == state.options.client_secret => Ok(()),
-        Some(_) => {
-            let text = format!(
-                "Invalid client secret provided. Ensure the secret being sent in the request is the client secret \
-                 value, not the client secret ID, for a secret added to app '{client_id}'."
-            );
-            Err(EntraError::saying(&aadsts::WRONG_SECRET, text))
-        }
-        // No certificate is registered here, so no assertion can be right.
-        None if form.get("client_assertion").is_some() => {
-            Err(EntraError::usual(&aadsts::BAD_ASSERTION))
-        }
-        None => Err(EntraError::usual(&aadsts::NO_CREDENTIAL)),
-    }
 }
 
 /// The one resource a token is asked for.

@@ -9,6 +9,7 @@ use super::answers::json as json_answer;
 use super::api::Answer;
 use super::entra::Caller;
 use super::entra_errors::EntraError;
+use super::federation;
 use super::state::State;
 
 /// Answers everything on the login host that is no token request; 404 for what Entra has and this
@@ -16,12 +17,18 @@ use super::state::State;
 pub(crate) fn answer(state: &State, uri: &Uri, caller: &Caller) -> Answer {
     let segments: Vec<&str> = uri.path().split('/').skip(1).collect();
     match segments.as_slice() {
+        ["federation", ".well-known", "openid-configuration"] => {
+            json_answer(StatusCode::OK, &federation::metadata(state))
+        }
+        ["federation", "discovery", "keys"] => {
+            json_answer(StatusCode::OK, &state.keys.federation.set())
+        }
         [tenant, "v2.0", ".well-known", "openid-configuration"] => {
             openid(state, tenant, "/v2.0", caller)
         }
         [tenant, ".well-known", "openid-configuration"] => openid(state, tenant, "", caller),
         [_, "discovery", "v2.0", "keys"] | [_, "discovery", "keys"] => {
-            json_answer(StatusCode::OK, &json!({"keys": []}))
+            json_answer(StatusCode::OK, &state.keys.tokens.set())
         }
         ["common", "discovery", "instance"] => json_answer(StatusCode::OK, &instance(state)),
         _ => Answer::without_body(StatusCode::NOT_FOUND),
@@ -43,7 +50,7 @@ fn openid(state: &State, tenant: &str, version: &str, caller: &Caller) -> Answer
     };
     let body = json!({
         "token_endpoint": format!("{origin}/{tenant}/oauth2{version}/token"),
-        "token_endpoint_auth_methods_supported": ["client_secret_post", "client_secret_basic"],
+        "token_endpoint_auth_methods_supported": ["client_secret_post", "private_key_jwt", "client_secret_basic"],
         "jwks_uri": format!("{origin}/{tenant}/discovery{version}/keys"),
         "response_modes_supported": ["query", "fragment", "form_post"],
         "response_types_supported": ["code"],

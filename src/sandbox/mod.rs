@@ -7,9 +7,13 @@ mod aadsts;
 mod actions;
 mod answers;
 mod api;
+mod assertion;
 mod blobs;
 mod calls;
+mod certificate;
 mod changes;
+mod claims;
+mod client_auth;
 mod control;
 mod counters;
 mod effects;
@@ -17,6 +21,7 @@ mod entra;
 mod entra_errors;
 mod family;
 mod faults;
+mod federation;
 mod gate;
 mod gzip;
 mod holds;
@@ -31,12 +36,14 @@ mod roles;
 mod script;
 mod serve;
 mod settings;
+mod signing;
 mod state;
 #[cfg(test)]
 mod test;
 mod tls;
 mod token_form;
 mod tokens;
+mod users;
 mod wire;
 
 use std::io;
@@ -50,6 +57,7 @@ use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
 pub use settings::Links;
+pub use users::SandboxUser;
 
 use serve::Door;
 use state::{Listener, Origins, State};
@@ -68,7 +76,7 @@ impl Sandbox {
     /// runtime.
     ///
     /// # Errors
-    /// When a port cannot be bound or the certificates cannot be made.
+    /// When a port cannot be bound, the certificates cannot be made, or one of the options is no certificate.
     ///
     /// # Panics
     /// Outside a tokio runtime with I/O and time enabled, as everything that spawns.
@@ -83,7 +91,7 @@ impl Sandbox {
             defender: origin(&defender)?,
             graph: origin(&graph)?,
         };
-        let state = Arc::new(State::new(options, origins));
+        let state = Arc::new(State::new(options, origins).map_err(io::Error::other)?);
         let acceptor = TlsAcceptor::from(server);
         let mut doors = JoinSet::new();
         for (listener, socket) in [
@@ -128,6 +136,13 @@ impl Sandbox {
     #[must_use]
     pub fn ca_pem(&self) -> &str {
         &self.ca_pem
+    }
+
+    /// An assertion of the issuer that the application trusts, as a Kubernetes cluster writes it to
+    /// `AZURE_FEDERATED_TOKEN_FILE`; it is valid for ten minutes.
+    #[must_use]
+    pub fn federated_token(&self) -> String {
+        federation::token(&self.state, &self.options().federated_subject)
     }
 
     /// The options it was started with.
@@ -181,10 +196,20 @@ pub struct Options {
     pub domain: String,
     /// Other tenants that consented to the application, as customers of a partner do.
     pub customers: Vec<String>,
-    /// Client id of the one registered application.
+    /// Client id of the registered confidential application, which has a credential.
     pub client_id: String,
     /// Its secret. The default is published, so it protects nothing.
     pub client_secret: String,
+    /// Its certificates, in PEM; the first certificate of each text counts.
+    pub certificates: Vec<String>,
+    /// Whom the other issuer's assertions must be about ([`Sandbox::federated_token`]).
+    pub federated_subject: String,
+    /// Client id of the registered public application, with which users sign in.
+    pub public_client_id: String,
+    /// Where both applications may have browsers sent back to. Of loopback addresses the port doesn't matter.
+    pub redirect_uris: Vec<String>,
+    /// Who can sign in, in `tenant`.
+    pub users: Vec<SandboxUser>,
     /// Lifetime of a token; whole seconds count.
     pub token_lifetime: Duration,
     /// Which host the links in API answers name at first.
@@ -212,6 +237,20 @@ impl Default for Options {
             ],
             client_id: "5a9db0c5-0000-4000-8000-0000000000aa".into(),
             client_secret: "sandbox-secret-do-not-use".into(),
+            certificates: vec![include_str!("../../certs/sandbox/app.pem").into()],
+            federated_subject: "system:serviceaccount:soc:defender-proxy".into(),
+            public_client_id: "5a9db0c5-0000-4000-8000-0000000000cc".into(),
+            redirect_uris: vec!["http://localhost".into()],
+            users: vec![
+                SandboxUser::new(
+                    "alice@contoso.example",
+                    "5a9db0c5-0000-4000-8000-0000000000a1",
+                ),
+                SandboxUser::new(
+                    "bob@contoso.example",
+                    "5a9db0c5-0000-4000-8000-0000000000a2",
+                ),
+            ],
             token_lifetime: Duration::from_secs(3599),
             links: Links::Global,
             // 2026-11-01T00:00:00Z.
@@ -225,6 +264,14 @@ impl Default for Options {
 }
 
 impl Options {
+    /// With so many more customers, of made-up ids.
+    #[must_use]
+    pub fn more_customers(mut self, count: u32) -> Self {
+        let ids = (1..=count).map(|number| format!("5a9db0c5-0000-4000-8001-{number:012x}"));
+        self.customers.extend(ids);
+        self
+    }
+
     /// The id of the tenant that `name` is the id or a domain of, in any case; `None` for a tenant that did not consent to the
     /// application.
     pub(crate) fn tenant_named(&self, name: &str) -> Option<&str> {

@@ -7,6 +7,8 @@ use uuid::Uuid;
 
 use super::Options;
 use super::api::{self, Answer, Api, RequestIds};
+use super::assertion::SeenAssertions;
+use super::certificate::Certificate;
 use super::changes::Changes;
 use super::counters::Counters;
 use super::faults::Faults;
@@ -15,12 +17,16 @@ use super::rates::RateLimiter;
 use super::requests::RequestLog;
 use super::script::{Script, ScriptError};
 use super::settings::Settings;
+use super::signing::{KeyError, Keys};
 use super::tokens::Tokens;
 
 /// Everything behind the listeners. Locks are held for a few statements, never across an await.
 pub(crate) struct State {
     pub(crate) options: Options,
     pub(crate) origins: Origins,
+    pub(crate) keys: Keys,
+    pub(crate) registered: Vec<Certificate>,
+    pub(crate) assertions: SeenAssertions,
     pub(crate) tokens: Tokens,
     pub(crate) counters: Arc<Counters>,
     pub(crate) requests: RequestLog,
@@ -33,11 +39,19 @@ pub(crate) struct State {
 }
 
 impl State {
-    pub(crate) fn new(options: Options, origins: Origins) -> Self {
+    /// # Errors
+    /// When a certificate of the options can't be read.
+    pub(crate) fn new(options: Options, origins: Origins) -> Result<Self, KeyError> {
         let changes = Changes::new();
-        Self {
+        let keys = Keys::read()?;
+        let registered = options.certificates.iter();
+        let registered = registered.map(|pem| Certificate::read(pem));
+        Ok(Self {
+            registered: registered.collect::<Result<_, _>>()?,
+            assertions: SeenAssertions::new(),
+            tokens: Tokens::new(keys.tokens.clone()),
+            keys,
             settings: Mutex::new(Arc::new(Settings::initial(&options))),
-            tokens: Tokens::new(),
             counters: Arc::new(Counters::new(changes.clone())),
             requests: RequestLog::new(),
             faults: Faults::new(),
@@ -47,7 +61,7 @@ impl State {
             changes,
             options,
             origins,
-        }
+        })
     }
 
     /// The settings as they are now; a request keeps those it began with.
@@ -151,7 +165,7 @@ mod tests {
             defender: String::new(),
             graph: String::new(),
         };
-        let state = State::new(Options::default(), origins);
+        let state = State::new(Options::default(), origins).unwrap();
         let applied = state.apply(|settings| {
             assert!(
                 state.settings.try_lock().is_err(),

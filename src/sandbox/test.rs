@@ -1,6 +1,7 @@
 //! The stand-ins over real TLS.
 
 mod access;
+mod assertions;
 mod bodies;
 mod control;
 mod entra;

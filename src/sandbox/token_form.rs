@@ -31,6 +31,19 @@ impl Endpoint {
     }
 }
 
+impl Endpoint {
+    /// The addresses under which it may be meant: with the tenant as it was named, or its id.
+    pub(crate) fn addresses(&self, origin: &str, tenant: &str) -> Vec<String> {
+        let version = match self.version {
+            Version::V1 => "",
+            Version::V2 => "/v2.0",
+        };
+        [self.tenant.as_str(), tenant]
+            .map(|tenant| format!("{origin}/{tenant}/oauth2{version}/token"))
+            .to_vec()
+    }
+}
+
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Version {
     V1,
@@ -95,6 +108,8 @@ impl Form {
         }
     }
 }
+
+pub(crate) const CLIENT_CREDENTIALS: &str = "client_credentials";
 
 pub(crate) fn missing(name: &str) -> EntraError {
     let text = format!("The request body must contain the following parameter: '{name}'.");
