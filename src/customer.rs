@@ -4,7 +4,7 @@
 //! `X-Defender-Tenant`, or in the host (`{customer}.localhost`). A request that could be read in two ways is refused, as it must
 //! never be served for the wrong one; so is one that names a customer where there is none to choose.
 
-use std::{cmp::Reverse, sync::Arc};
+use std::{cmp::Reverse, fmt, sync::Arc};
 
 use http::{HeaderMap, HeaderValue, uri::PathAndQuery};
 
@@ -225,6 +225,16 @@ impl Listed {
         }
         names.truncate(SHOWN);
         Self { names, count }
+    }
+}
+
+impl fmt::Display for Listed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.names.join(", "))?;
+        match self.count.saturating_sub(self.names.len()) {
+            0 => Ok(()),
+            more => write!(f, " and {more} more"),
+        }
     }
 }
 
