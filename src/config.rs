@@ -26,7 +26,7 @@ use std::sync::Arc;
 
 use toml::de::DeTable;
 
-use crate::auth::identity::{Audience, Identity};
+use crate::auth::identity::{Audience, Identity, Kind, Partner};
 use crate::cloud::{Cloud, Family};
 
 pub use error::{ConfigError, Fault};
@@ -136,6 +136,16 @@ impl Config {
             }
         })
         .collect()
+    }
+
+    /// The identities that act for customers.
+    pub fn partners(&self) -> impl Iterator<Item = &Partner> {
+        self.identities
+            .iter()
+            .filter_map(|identity| match &identity.kind {
+                Kind::Partner(partner) => Some(partner),
+                Kind::Application { .. } | Kind::Managed { .. } | Kind::User(_) => None,
+            })
     }
 
     fn load_in(folder: &Path, file: Option<&Path>, env: Env<'_>) -> Result<Self, ConfigError> {

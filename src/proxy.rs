@@ -120,6 +120,10 @@ impl Proxy {
         record: &mut Record,
     ) -> Result<Response<Reply>, Error> {
         let (mut outbound, body) = self.shared.routes.resolve(admitted)?;
+        outbound
+            .customer()
+            .iter()
+            .for_each(|name| record.note_customer(name));
         let scope = outbound.scope();
         let client = rewrite::negotiate(outbound.headers_mut(), scope);
         let token = self
@@ -152,7 +156,7 @@ impl Proxy {
         headers::strip_response(response.headers_mut());
         let rewrite = Rewrite {
             links: &self.shared.links,
-            local: outbound.local_origin(),
+            local: outbound.local(),
             scope,
             client,
         };

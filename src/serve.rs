@@ -1,6 +1,7 @@
 //! From a configuration to a running proxy: the place where the parts are put together.
 
 use std::{
+    collections::HashSet,
     io,
     path::{self, Path},
     sync::Arc,
@@ -101,7 +102,8 @@ async fn shared(config: &Config, source: Source) -> Result<Shared, StartError> {
         listen.allowed_origins.clone(),
         client_key,
         listen.tls.is_some(),
-    );
+    )
+    .with_customers(customers(config));
     let routes = Routes::new(config);
     let links = Links::new(
         routes
@@ -115,6 +117,15 @@ async fn shared(config: &Config, source: Source) -> Result<Shared, StartError> {
         routes,
         tokens: Tokens::new(source, Handle::current()),
     })
+}
+
+/// Whatever may stand before `.localhost`.
+fn customers(config: &Config) -> HashSet<String> {
+    config
+        .partners()
+        .flat_map(|partner| partner.customers.spellings())
+        .map(str::to_owned)
+        .collect()
 }
 
 /// Reads the key, and goes on reading it when it stands in a file, which may be rotated.

@@ -43,6 +43,12 @@ impl Entra {
         Self { login, http }
     }
 
+    /// The cloud's login host.
+    #[must_use]
+    pub fn login(&self) -> &Origin {
+        &self.login
+    }
+
     /// The token endpoint of a tenant; also the audience of an assertion for it.
     ///
     /// # Errors

@@ -4,6 +4,7 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use super::{
     aadsts::{self, Class},
+    consent::Customer,
     credential::ProofError,
     managed::PlatformError,
 };
@@ -19,10 +20,37 @@ pub struct NoToken {
     pub error: Arc<TokenError>,
     /// The hold-off that is left.
     pub retry_in: Duration,
+    /// The customer that the token was for, if a partner asked.
+    pub customer: Option<Arc<Customer>>,
+}
+
+impl NoToken {
+    /// The page on which the customer's administrator can grant what is missing.
+    #[must_use]
+    pub fn consent_url(&self) -> Option<&str> {
+        self.customer.as_ref()?.consent_url.as_deref()
+    }
+
+    /// What to do about it, in a user's words.
+    #[must_use]
+    pub fn next_step(&self) -> &str {
+        match self.customer {
+            Some(_) if self.consent_url().is_some() => {
+                "send the consent link to an administrator of the customer's tenant, or run `defender-proxy consent`"
+            }
+            Some(_) if self.error.code() == Some(aadsts::NO_TENANT) => {
+                "compare the customer's tenant in `customers` with its overview page in the Entra portal, and check `[cloud] name`"
+            }
+            Some(_) | None => self.error.next_step(),
+        }
+    }
 }
 
 impl fmt::Display for NoToken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(customer) = &self.customer {
+            write!(f, "customer '{}': ", customer.name)?;
+        }
         self.error.fmt(f)
     }
 }

@@ -8,6 +8,7 @@ pub mod assertion_file;
 pub mod certificate;
 pub mod challenge;
 pub mod claims;
+pub mod consent;
 pub mod credential;
 pub mod entra;
 pub mod error;
@@ -32,6 +33,7 @@ use tokio::runtime::Handle;
 
 pub use self::token::AccessToken;
 use self::{
+    consent::Customer,
     entra::Ask,
     error::{NoToken, TokenError},
     identity::{Audience, Identity, Kind, TenantId},
@@ -261,10 +263,16 @@ impl Shared {
                 }
             }
             Err(error) => {
-                let failure = Failure::new(error, current.failure.as_ref());
+                let customer = Customer::of(identity, key, (self.source.login(), &error));
+                let failure = Failure {
+                    customer: customer.map(Arc::new),
+                    ..Failure::new(error, current.failure.as_ref())
+                };
+                let answer = failure.to_answer();
                 tracing::warn!(identity = %key.identity, tenant = %key.tenant, audience = %key.audience,
-                    serves_on = current.live().is_some(), retry_in_s = failure.remaining().as_secs(),
-                    error = %Chain(&*failure.error), next = failure.error.next_step(), trace_id = failure.error.trace_id(), "no token");
+                    serves_on = current.live().is_some(), retry_in_s = answer.retry_in.as_secs(),
+                    error = %Chain(&answer), next = answer.next_step(), consent_url = answer.consent_url(),
+                    trace_id = answer.error.trace_id(), "no token");
                 // A user who has to sign in again is told so, not what upstream says of their old token.
                 let is_over =
                     matches!(need, Need::Unrejected(_)) && failure.error.asks_for_sign_in();
@@ -391,6 +399,7 @@ impl Entry {
 #[derive(Debug)]
 struct Failure {
     error: Arc<TokenError>,
+    customer: Option<Arc<Customer>>,
     retry_at: Instant,
     count: u32,
 }
@@ -403,6 +412,7 @@ impl Failure {
         Self {
             retry_at: Instant::now() + error.hold_off(count),
             error: Arc::new(error),
+            customer: None,
             count,
         }
     }
@@ -411,6 +421,7 @@ impl Failure {
         NoToken {
             error: Arc::clone(&self.error),
             retry_in: self.remaining(),
+            customer: self.customer.clone(),
         }
     }
 

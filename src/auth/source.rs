@@ -10,6 +10,7 @@ use super::{
     managed::Platform,
     user::SignIns,
 };
+use crate::origin::Origin;
 
 /// Where tokens come from.
 #[derive(Clone, Debug)]
@@ -43,6 +44,12 @@ impl Source {
     /// Outside a tokio runtime.
     pub fn prompt(&self) {
         self.sign_ins.prompt(&self.entra);
+    }
+
+    /// The cloud's login host.
+    #[must_use]
+    pub fn login(&self) -> &Origin {
+        self.entra.login()
     }
 
     /// One token request.
