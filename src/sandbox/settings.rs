@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::Options;
+use super::entra_settings::EntraSettings;
 use super::rates::{Limit, MAX_CALLS};
 use super::script::{ScriptError, as_object, choice, flag, number, text};
 
@@ -34,6 +35,8 @@ pub(crate) struct Settings {
     pub(crate) www_authenticate: bool,
     /// `rate_limit`: `null`, `documented`, or the limit itself.
     pub(crate) rate_limit: RateLimit,
+    /// What is about users, refresh tokens and consent.
+    pub(crate) entra: EntraSettings,
 }
 
 impl Settings {
@@ -50,6 +53,7 @@ impl Settings {
             page_size: None,
             www_authenticate: false,
             rate_limit: RateLimit::Off,
+            entra: EntraSettings::initial(options),
         }
     }
 
@@ -74,7 +78,7 @@ impl Settings {
             "page_size" => self.page_size = page_size(key, value)?,
             "www_authenticate" => self.www_authenticate = flag(key, value)?,
             "rate_limit" => self.rate_limit = RateLimit::parse(key, value)?,
-            _ => return Err(ScriptError::UnknownKey(format!("settings.{key}"))),
+            _ => self.entra.set(key, value)?,
         }
         Ok(())
     }

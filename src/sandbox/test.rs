@@ -7,6 +7,8 @@ mod control;
 mod entra;
 mod faults;
 mod start;
+mod tenants;
+mod users;
 
 use std::sync::Arc;
 
