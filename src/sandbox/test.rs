@@ -4,6 +4,7 @@ mod access;
 mod assertions;
 mod bodies;
 mod control;
+mod delegated;
 mod entra;
 mod faults;
 mod managed;
