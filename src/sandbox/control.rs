@@ -80,7 +80,7 @@ enum ControlError {
     #[error(transparent)]
     Script(#[from] ScriptError),
     #[error(
-        "`{0}` cannot be waited for; token_requests=N, device_polls=N, api_calls=N, aborted=N and held=NAME can"
+        "`{0}` cannot be waited for; token_requests=N, device_polls=N, managed_requests=N, api_calls=N, aborted=N and held=NAME can"
     )]
     Condition(String),
     #[error("it did not happen within {} seconds", PATIENCE.as_secs())]
@@ -112,8 +112,8 @@ fn stats(state: &State) -> Value {
     let mut counts = state.counters.to_json();
     counts["executions"] = json!(state.api.executions());
     counts["held"] = json!(state.holds.counts());
-    let (token, api) = state.faults.waiting();
-    counts["queued"] = json!({"token": token, "api": api});
+    counts["queued"] = state.faults.waiting();
+    counts["managed_requests"] = state.managed.counts();
     counts
 }
 
@@ -132,8 +132,7 @@ fn federated_token(state: &State, query: &str) -> Result<Answer, ControlError> {
 
 fn script(state: &State, body: &[u8]) -> Result<Value, ScriptError> {
     state.apply(|settings| Script::parse(body, settings))?;
-    let (token, api) = state.faults.waiting();
-    Ok(json!({"queued": {"token": token, "api": api}}))
+    Ok(json!({"queued": state.faults.waiting()}))
 }
 
 fn reset(state: &State, body: &[u8]) -> Result<Value, ScriptError> {
@@ -185,6 +184,7 @@ async fn wait(state: &State, query: &str) -> Result<Value, ControlError> {
 enum Condition {
     TokenRequests(u64),
     DevicePolls(u64),
+    ManagedRequests(u64),
     ApiCalls(u64),
     Aborted(u64),
     Held(String),
@@ -197,6 +197,7 @@ impl Condition {
         match name {
             "token_requests" => number().map(Self::TokenRequests),
             "device_polls" => number().map(Self::DevicePolls),
+            "managed_requests" => number().map(Self::ManagedRequests),
             "api_calls" => number().map(Self::ApiCalls),
             "aborted" => number().map(Self::Aborted),
             "held" => Ok(Self::Held(value.to_owned())),
@@ -208,6 +209,7 @@ impl Condition {
         match self {
             Self::TokenRequests(wanted) => state.counters.token_requests() >= *wanted,
             Self::DevicePolls(wanted) => state.counters.device_polls() >= *wanted,
+            Self::ManagedRequests(wanted) => state.managed.requests() >= *wanted,
             Self::ApiCalls(wanted) => state.counters.api_calls() >= *wanted,
             Self::Aborted(wanted) => state.counters.aborted() >= *wanted,
             Self::Held(name) => state.holds.holding(name),
@@ -224,7 +226,7 @@ const PATHS: &[(&str, &str, &str)] = &[
     (
         "GET",
         "/_sandbox/stats",
-        "counts token requests, API calls, connections, executions and aborted requests",
+        "counts token requests, requests of managed identities, API calls, connections, executions and aborted requests",
     ),
     (
         "GET",
@@ -234,7 +236,7 @@ const PATHS: &[(&str, &str, &str)] = &[
     (
         "GET",
         "/_sandbox/wait",
-        "answers when token_requests=N, device_polls=N, api_calls=N, aborted=N or held=NAME is reached",
+        "answers when token_requests=N, device_polls=N, managed_requests=N, api_calls=N, aborted=N or held=NAME is reached",
     ),
     (
         "GET",

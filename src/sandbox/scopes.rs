@@ -57,7 +57,7 @@ impl Scope {
     /// What of it a user gets who has `allowed` (`None`: everything).
     pub(crate) fn granted(&self, allowed: Option<&[String]>) -> Vec<String> {
         let asked = if self.permissions.is_empty() {
-            delegated(self.family)
+            roles::permissions(self.family)
         } else {
             self.permissions.clone()
         };
@@ -94,17 +94,6 @@ pub(crate) fn asked(version: Version, form: &Form) -> Option<String> {
     }
 }
 
-/// Every delegated permission of a family.
-pub(crate) fn delegated(family: Family) -> Vec<String> {
-    let name = |role: String| match role.strip_suffix(".All") {
-        Some(short) if family != Family::Graph && !LONG.contains(&role.as_str()) => {
-            short.to_owned()
-        }
-        Some(_) | None => role,
-    };
-    roles::all(family).into_iter().map(name).collect()
-}
-
 fn split(word: &str) -> (&str, &str) {
     word.rsplit_once('/').unwrap_or((GRAPH, word))
 }
@@ -128,7 +117,7 @@ fn permission(family: Family, name: &str) -> Result<String, EntraError> {
     if family == Family::Graph && name == "User.Read" {
         return Ok(name.to_owned());
     }
-    delegated(family)
+    roles::permissions(family)
         .into_iter()
         .find(|known| known.eq_ignore_ascii_case(name))
         .ok_or_else(|| invalid(&format!("The resource has no permission '{name}'.")))
@@ -143,13 +132,6 @@ fn invalid(why: &str) -> EntraError {
 const GRAPH: &str = "https://graph.microsoft.com";
 const DEFAULT: &str = ".default";
 const PROTOCOL: &[&str] = &["openid", "profile", "email", "offline_access"];
-/// Delegated permissions that end like roles.
-const LONG: &[&str] = &[
-    "File.Read.All",
-    "Url.Read.All",
-    "Ip.Read.All",
-    "User.Read.All",
-];
 
 #[cfg(test)]
 mod tests {

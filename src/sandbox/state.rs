@@ -16,6 +16,7 @@ use super::counters::Counters;
 use super::device::{Decision, Devices};
 use super::faults::Faults;
 use super::holds::Holds;
+use super::managed::Platform;
 use super::rates::RateLimiter;
 use super::requests::RequestLog;
 use super::script::{Script, ScriptError};
@@ -41,6 +42,7 @@ pub(crate) struct State {
     pub(crate) rates: RateLimiter,
     pub(crate) holds: Holds,
     pub(crate) api: Api,
+    pub(crate) managed: Platform,
     pub(crate) changes: Changes,
     settings: Mutex<Arc<Settings>>,
 }
@@ -67,7 +69,8 @@ impl State {
             faults: Faults::new(),
             rates: RateLimiter::new(),
             holds: Holds::new(changes.clone()),
-            api: Api::new(options.now),
+            api: Api::new(&options.tenant, options.now),
+            managed: Platform::new(changes.clone()),
             changes,
             options,
             origins,
@@ -90,7 +93,7 @@ impl State {
     ) -> Result<(), ScriptError> {
         let mut settings = lock(&self.settings);
         let script = make(&settings)?;
-        self.faults.append(script.token, script.api)?;
+        self.faults.append(script.actions)?;
         self.api.page_size(script.settings.page_size);
         *settings = Arc::new(script.settings);
         if script.revoke_tokens {
@@ -125,24 +128,27 @@ impl State {
         self.requests.clear();
         self.counters.clear();
         self.api.reset();
+        self.managed.clear();
         *settings = Arc::new(Settings::initial(&self.options));
     }
 }
 
-/// Origins of the stand-ins, `https://localhost:PORT`.
+/// Origins of the stand-ins, `https://localhost:PORT`, and of the endpoints of managed identities, `http://127.0.0.1:PORT`.
 #[derive(Debug)]
 pub(crate) struct Origins {
     pub(crate) entra: String,
     pub(crate) defender: String,
     pub(crate) graph: String,
+    pub(crate) managed: String,
 }
 
-/// One of the three servers.
+/// One of the four servers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Listener {
     Entra,
     Defender,
     Graph,
+    Managed,
 }
 
 impl Listener {
@@ -152,6 +158,7 @@ impl Listener {
             Self::Entra => "entra",
             Self::Defender => "defender",
             Self::Graph => "graph",
+            Self::Managed => "managed_identity",
         }
     }
 
@@ -165,7 +172,9 @@ impl Listener {
     ) -> Answer {
         match self {
             Self::Graph => api::graph_error(status, code, message, ids),
-            Self::Entra | Self::Defender => api::error(status, code, message, ids.own.to_owned()),
+            Self::Entra | Self::Defender | Self::Managed => {
+                api::error(status, code, message, ids.own.to_owned())
+            }
         }
     }
 }
@@ -189,6 +198,7 @@ mod tests {
             entra: String::new(),
             defender: String::new(),
             graph: String::new(),
+            managed: String::new(),
         };
         let state = State::new(Options::default(), origins).unwrap();
         let applied = state.apply(|settings| {
