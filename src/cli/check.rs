@@ -1,3 +1,5 @@
+mod users;
+
 use std::{
     io::{self, Write},
     process::ExitCode,
@@ -45,6 +47,7 @@ impl Check {
         let transport = Transport::new(&config.upstream)?;
         config.listen.tls.as_ref().map(tls::acceptor).transpose()?;
         let mut failed = local(&config, &mut out).await?;
+        failed |= users::local(&config, &mut out).await?;
         if !self.offline {
             for identity in &config.identities {
                 failed |= online(&config, &transport, identity, &mut out).await?;
