@@ -1,4 +1,5 @@
 mod credentials;
+mod users;
 
 use std::{
     io::{self, Write},
@@ -61,6 +62,7 @@ impl Check {
         for (identity, subjects) in config.identities.iter().zip(&subjects) {
             announce(identity, subjects.len(), &mut out)?;
         }
+        failed |= users::local(&config, &mut out).await?;
         if !self.offline {
             let tokens = serve::tokens(&config, &transport);
             for (identity, subjects) in config.identities.iter().zip(subjects) {

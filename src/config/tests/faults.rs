@@ -280,8 +280,7 @@ const IN_THE_IDENTITY: &str = r#"
 => 2 identity.soc.kind: must be "application"
 
 2: kind = 'user'
-2: sign_in = 'browser'
-=> 2 identity.soc.kind: names a kind that is not yet supported
+=> 5 identity.soc.credential: is for applications: a user's app is a public client and has none
 
 3: tenant = 'common'
 => 3 identity.soc.tenant: `common` names no tenant
