@@ -14,6 +14,7 @@ mod codings;
 mod config_files;
 mod customers;
 mod deadlines;
+mod error_table;
 mod forwarding;
 mod framing;
 mod guarding;
