@@ -99,6 +99,21 @@ async fn times_may_be_text() {
 }
 
 #[tokio::test]
+async fn a_thumbprint_may_be_padded() {
+    let bench = Bench::start().await;
+    let unpadded = header(Algorithm::PS256);
+    let padded = Header {
+        x5t_s256: unpadded
+            .x5t_s256
+            .as_ref()
+            .map(|digest| format!("{digest}=")),
+        ..unpadded
+    };
+    let assertion = key(APP).sign(&padded, &bench.claims()).unwrap();
+    assert_eq!(bench.present(&assertion).await.status.as_u16(), 200);
+}
+
+#[tokio::test]
 async fn each_part_of_an_assertion_is_checked() {
     let bench = Bench::start().await;
     let v2 = header(Algorithm::PS256);
@@ -106,15 +121,9 @@ async fn each_part_of_an_assertion_is_checked() {
     let unnamed = key(APP)
         .sign(&Header::new(Algorithm::PS256), &bench.claims())
         .unwrap();
-    let padded = Header {
-        x5t_s256: v2.x5t_s256.as_ref().map(|digest| format!("{digest}=")),
-        ..v2.clone()
-    };
-    let padded = key(APP).sign(&padded, &bench.claims()).unwrap();
     for (assertion, status, code) in [
         (foreign, 401, 700_027),
         (unnamed, 401, 700_027),
-        (padded, 401, 700_027),
         (bench.changed("exp", unix_now() - 600), 401, 700_024),
         (bench.changed("nbf", unix_now() + 600), 401, 700_024),
         (bench.changed("exp", Value::Null), 401, 50027),
