@@ -6,6 +6,7 @@ use http::StatusCode;
 use serde_json::Value;
 
 use super::Options;
+use super::entra_settings::EntraSettings;
 use super::rates::{Limit, MAX_CALLS};
 use super::script::{ScriptError, as_object, choice, flag, number, text};
 
@@ -39,6 +40,8 @@ pub(crate) struct Settings {
     pub(crate) managed_identity_cache: bool,
     /// `rate_limit`: `null`, `documented`, or the limit itself.
     pub(crate) rate_limit: RateLimit,
+    /// What is about users, refresh tokens and consent.
+    pub(crate) entra: EntraSettings,
 }
 
 impl Settings {
@@ -57,6 +60,7 @@ impl Settings {
             cae_status: StatusCode::UNAUTHORIZED,
             managed_identity_cache: true,
             rate_limit: RateLimit::Off,
+            entra: EntraSettings::initial(options),
         }
     }
 
@@ -83,7 +87,7 @@ impl Settings {
             "cae_status" => self.cae_status = cae_status(key, value)?,
             "managed_identity_cache" => self.managed_identity_cache = flag(key, value)?,
             "rate_limit" => self.rate_limit = RateLimit::parse(key, value)?,
-            _ => return Err(ScriptError::UnknownKey(format!("settings.{key}"))),
+            _ => self.entra.set(key, value)?,
         }
         Ok(())
     }

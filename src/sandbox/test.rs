@@ -9,6 +9,8 @@ mod entra;
 mod faults;
 mod managed;
 mod start;
+mod tenants;
+mod users;
 
 use std::sync::Arc;
 
