@@ -22,8 +22,8 @@ import with_msal
 
 
 def main():
-    # The libraries advise against passwords; here they are checked all the same.
-    warnings.simplefilter("ignore", DeprecationWarning)
+    # The libraries advise against some of what they can do; it is checked all the same.
+    warnings.simplefilter("ignore")
     failed = 0
     with programs.stand_ins() as stand_ins:
         # `requests` lets this variable overrule what a library is told, so it has to be right.
