@@ -89,13 +89,26 @@ async fn a_certificate_gets_a_token_by_either_algorithm() {
 }
 
 #[tokio::test]
-async fn times_may_be_text() {
+async fn times_may_be_text_or_have_a_fraction() {
     let bench = Bench::start().await;
-    let mut claims = bench.claims();
-    claims["nbf"] = unix_now().to_string().into();
-    claims["exp"] = (unix_now() + 600).to_string().into();
-    let assertion = key(APP).sign(&header(Algorithm::RS256), &claims).unwrap();
-    assert_eq!(bench.present(&assertion).await.status.as_u16(), 200);
+    let (begins, ends) = (unix_now(), unix_now() + 600);
+    for (begins, ends) in [
+        (json!(begins.to_string()), json!(ends.to_string())),
+        (
+            Value::Null,
+            serde_json::from_str(&format!("{ends}.25")).unwrap(),
+        ),
+    ] {
+        let mut claims = bench.claims();
+        claims["nbf"] = begins;
+        claims["exp"] = ends;
+        let assertion = key(APP).sign(&header(Algorithm::RS256), &claims).unwrap();
+        assert_eq!(
+            bench.present(&assertion).await.status.as_u16(),
+            200,
+            "{claims}"
+        );
+    }
 }
 
 #[tokio::test]
