@@ -101,8 +101,7 @@ impl<'a> Assertion<'a> {
         self.claims[claim].as_str()
     }
 
-    /// A time in whole seconds, from a number or a text: MSAL.NET writes text, MSAL for Python fractions (RFC 7519 section 2,
-    /// "`NumericDate`").
+    /// A time in whole seconds. MSAL.NET writes text, MSAL for Python a fraction.
     fn time(&self, claim: &str) -> Option<u64> {
         let time = &self.claims[claim];
         let text = time
