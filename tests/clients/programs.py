@@ -1,0 +1,77 @@
+"""The programs under test: the stand-ins alone, and a proxy in front of them."""
+
+import re
+import subprocess
+import sys
+import tomllib
+from contextlib import contextmanager
+
+import requests
+
+PROGRAM = sys.argv[1]
+
+
+class StandIns:
+    """Where the stand-ins are, from the proxy.toml that they print."""
+
+    def __init__(self, printed):
+        config = tomllib.loads(printed)
+        identity = config["identity"]["sandbox"]
+        self.printed = printed
+        self.login = config["cloud"]["login"]
+        self.defender = config["cloud"]["defender_xdr"]
+        self.ca = config["upstream"]["ca"]
+        self.tenant = identity["tenant"]
+        self.client_id = identity["client_id"]
+        with open(identity["credential"]["secret"]["file"]) as file:
+            self.secret = file.read()
+        # What only comments tell.
+        self.public_client_id = self._said(r"users, for client_id (\S+):")
+        self.user = self._said(r"(\S+@\S+), password")
+        self.password = self._said(r"@\S+, password (\S+)")
+        self.customer = self._said(r"customers: (\S+),")
+        self.managed_identity = self._said(r"AZURE_POD_IDENTITY_AUTHORITY_HOST=(\S+)")
+        self.app_service = self._said(r"IDENTITY_ENDPOINT=(\S+)")
+        self.identity_header = self._said(r"IDENTITY_HEADER=(\S+)")
+
+    def _said(self, pattern):
+        return re.search(pattern, self.printed).group(1)
+
+    def control(self, path, body=None):
+        """What `/_sandbox/…` answers."""
+        url = f"{self.login}/_sandbox/{path}"
+        answer = requests.get(url) if body is None else requests.post(url, json=body)
+        answer.raise_for_status()
+        return answer
+
+    def incidents(self, token):
+        """The incidents that `token` lets one read."""
+        headers = {"Authorization": f"Bearer {token}"}
+        answer = requests.get(f"{self.defender}/api/incidents", headers=headers)
+        assert answer.status_code == 200, (answer.status_code, answer.text)
+        assert answer.json()["value"], "no incidents"
+        return answer.text
+
+
+@contextmanager
+def running(*arguments, ready):
+    """The program; yields what it printed up to the line that starts with `ready`."""
+    process = subprocess.Popen([PROGRAM, *arguments], stdout=subprocess.PIPE, text=True)
+    try:
+        printed = ""
+        for line in process.stdout:
+            printed += line
+            if line.startswith(ready):
+                break
+        else:
+            raise RuntimeError(f"{arguments} ended with {process.wait()}")
+        yield printed
+    finally:
+        process.terminate()
+        process.wait()
+
+
+@contextmanager
+def stand_ins():
+    with running("sandbox", "--upstreams-only", ready="# listening on ") as printed:
+        yield StandIns(printed)
