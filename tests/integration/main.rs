@@ -7,11 +7,14 @@
 
 mod answering;
 mod breaking;
+mod certificates;
 mod check;
 mod cli;
 mod codings;
 mod config_files;
+mod credentials;
 mod deadlines;
+mod federated;
 mod forwarding;
 mod framing;
 mod guarding;
