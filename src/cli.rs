@@ -5,8 +5,11 @@
 mod check;
 mod claims;
 mod init;
+mod login;
+mod logout;
 mod sandbox;
 mod serve;
+mod status;
 mod token;
 
 use std::{
@@ -59,6 +62,12 @@ enum Command {
     Check(check::Check),
     /// Show the claims of the token that an identity gets
     Token(token::Token),
+    /// Sign a user in, and keep the sign-in
+    Login(login::Login),
+    /// Forget a user's sign-in
+    Logout(logout::Logout),
+    /// Say who is signed in, until when, and for which APIs
+    Status(status::Status),
     /// Write a commented proxy.toml
     Init(init::Init),
     /// Print a completion script for a shell
@@ -107,7 +116,7 @@ impl Cli {
         let verbosity = i16::from(self.verbose) - i16::from(self.quiet);
         telemetry::init(self.log_format, verbosity, self.command.usual_log());
         process::forbid_core_dumps();
-        let error = match self.command.run() {
+        let error = match self.command.run(self.log_format) {
             Ok(code) => return code,
             Err(error) => error,
         };
@@ -128,7 +137,11 @@ impl Cli {
 impl Command {
     fn usual_log(&self) -> &'static str {
         match self {
-            Self::Check(_) | Self::Token(_) => telemetry::FAULTS,
+            Self::Check(_)
+            | Self::Token(_)
+            | Self::Login(_)
+            | Self::Logout(_)
+            | Self::Status(_) => telemetry::FAULTS,
             Self::Serve(_)
             | Self::Sandbox(_)
             | Self::Init(_)
@@ -137,12 +150,15 @@ impl Command {
         }
     }
 
-    fn run(self) -> anyhow::Result<ExitCode> {
+    fn run(self, format: LogFormat) -> anyhow::Result<ExitCode> {
         match self {
             Self::Serve(command) => block_on(command.run()),
             Self::Sandbox(command) => block_on(command.run()),
             Self::Check(command) => block_on(command.run()),
             Self::Token(command) => block_on(command.run()),
+            Self::Login(command) => block_on(command.run(format)),
+            Self::Logout(command) => block_on(command.run()),
+            Self::Status(command) => block_on(command.run()),
             Self::Init(command) => command.run(),
             Self::Completions { shell } => {
                 let mut script = Vec::new();

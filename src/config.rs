@@ -19,14 +19,15 @@ mod upstream;
 mod user;
 mod value;
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use toml::de::DeTable;
 
-use crate::auth::identity::Identity;
-use crate::cloud::Cloud;
+use crate::auth::identity::{Audience, Identity, Kind, Partner};
+use crate::cloud::{Cloud, Family};
 
 pub use error::{ConfigError, Fault};
 pub use listen::{ExposedError, Listen, ListenAddress, ListenAddressError, TlsFiles};
@@ -113,6 +114,38 @@ impl Config {
             source: origin,
             notes,
         })
+    }
+
+    /// The APIs that the routes of an identity lead to, each with a name for a person to read.
+    #[must_use]
+    pub fn audiences(&self, identity: &Identity) -> BTreeSet<(String, Audience)> {
+        let own = self
+            .routes
+            .iter()
+            .filter(|route| route.identity.name == identity.name);
+        own.flat_map(|route| match &route.target {
+            RouteTarget::Defender => [
+                ("Defender XDR", Family::Xdr),
+                ("Defender for Endpoint", Family::Endpoint),
+                ("Graph security", Family::Graph),
+            ]
+            .map(|(label, family)| (label.to_owned(), self.cloud.api(family).audience.clone()))
+            .to_vec(),
+            RouteTarget::Api(api) => {
+                vec![(format!("route {}", route.prefix), api.audience.clone())]
+            }
+        })
+        .collect()
+    }
+
+    /// The identities that act for customers.
+    pub fn partners(&self) -> impl Iterator<Item = &Partner> {
+        self.identities
+            .iter()
+            .filter_map(|identity| match &identity.kind {
+                Kind::Partner(partner) => Some(partner),
+                Kind::Application { .. } | Kind::Managed { .. } | Kind::User(_) => None,
+            })
     }
 
     fn load_in(folder: &Path, file: Option<&Path>, env: Env<'_>) -> Result<Self, ConfigError> {

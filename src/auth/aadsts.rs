@@ -47,6 +47,17 @@ pub fn class(error: &str, code: Option<u32>) -> Class {
     }
 }
 
+/// Does it help that an administrator of the tenant consents to the app?
+#[must_use]
+pub fn is_cured_by_consent(code: u32) -> bool {
+    CURED_BY_CONSENT.contains(&code)
+}
+
+/// There is no such tenant.
+pub const NO_TENANT: u32 = 90_002;
+/// An app gets into a tenant by the first consent, so "unknown" and "not found" are cured as well.
+const CURED_BY_CONSENT: [u32; 3] = [65_001, 700_016, 700_011];
+
 const fn row(code: u32, class: Class, cause: &'static str, next: &'static str) -> Advice {
     Advice {
         code,
@@ -145,7 +156,7 @@ static ADVICE: &[Advice] = &[
         TENANT_AND_APP,
     ),
     row(
-        90_002,
+        NO_TENANT,
         Class::Fatal,
         "the tenant doesn't exist in this cloud",
         "check `tenant` and `[cloud] name`",

@@ -2,6 +2,7 @@
 //!
 //! Getting a token is not here; these are the names and checked texts it is asked for with.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -55,6 +56,19 @@ impl Kind {
             Self::Application { tenant, .. } | Self::Managed { tenant, .. } => Some(tenant),
             Self::User(user) => Some(&user.tenant),
             Self::Partner(_) => None,
+        }
+    }
+
+    /// The tenants whose tokens it gets: its own, or those of a partner's customers in their order. Never empty.
+    #[must_use]
+    pub fn tenants(&self) -> Vec<&TenantId> {
+        match self {
+            Self::Application { tenant, .. } | Self::Managed { tenant, .. } => vec![tenant],
+            Self::User(user) => vec![&user.tenant],
+            Self::Partner(partner) => {
+                let customers = partner.customers.iter();
+                customers.map(|(_, tenant)| tenant).collect()
+            }
         }
     }
 }
@@ -167,19 +181,49 @@ pub struct Partner {
 
 /// The customers of a partner: their names and tenants, in the order of the file. Never empty.
 #[derive(Clone, Debug)]
-pub struct Customers(Vec<(Arc<str>, TenantId)>);
+pub struct Customers {
+    list: Vec<(Arc<str>, TenantId)>,
+    /// Where in the list a customer stands, by name in lower case and by tenant.
+    places: HashMap<Box<str>, usize>,
+}
 
 impl Customers {
-    /// The list; `None` if it is empty.
+    /// The list; `None` if it is empty, or if a name or a tenant is in it twice.
     #[must_use]
     pub fn new(list: Vec<(Arc<str>, TenantId)>) -> Option<Self> {
-        (!list.is_empty()).then_some(Self(list))
+        let mut places = HashMap::with_capacity(2 * list.len());
+        for (place, (name, tenant)) in list.iter().enumerate() {
+            places.insert(name.to_ascii_lowercase().into(), place);
+            places.insert(tenant.as_str().into(), place);
+        }
+        let unique = places.len() == 2 * list.len();
+        (unique && !list.is_empty()).then_some(Self { list, places })
     }
 
     /// All of them.
     #[must_use]
     pub fn iter(&self) -> impl ExactSizeIterator<Item = (&Arc<str>, &TenantId)> {
-        self.0.iter().map(|(name, tenant)| (name, tenant))
+        self.list.iter().map(|(name, tenant)| (name, tenant))
+    }
+
+    /// The place in the list of the customer with this name or tenant, in any case.
+    #[must_use]
+    pub fn find(&self, name: &str) -> Option<usize> {
+        if name.bytes().any(|byte| byte.is_ascii_uppercase()) {
+            return self.places.get(&*name.to_ascii_lowercase()).copied();
+        }
+        self.places.get(name).copied()
+    }
+
+    /// Name and tenant of the customer at a place that [`find`](Self::find) told.
+    #[must_use]
+    pub fn at(&self, place: usize) -> Option<(&Arc<str>, &TenantId)> {
+        self.list.get(place).map(|(name, tenant)| (name, tenant))
+    }
+
+    /// Every text that [`find`](Self::find) knows, in lower case.
+    pub fn spellings(&self) -> impl Iterator<Item = &str> {
+        self.places.keys().map(AsRef::as_ref)
     }
 }
 
@@ -342,7 +386,7 @@ pub enum AudienceError {
 }
 
 /// Whether a text is a GUID in its one registry form, `8-4-4-4-12`.
-fn is_guid(text: &str) -> bool {
+pub(crate) fn is_guid(text: &str) -> bool {
     // The length rules out the braced, URN and simple forms, which Entra does not take.
     text.len() == 36 && Uuid::try_parse(text).is_ok()
 }

@@ -2,6 +2,7 @@
 
 use super::{
     AccessToken, TokenKey,
+    claims::Capability,
     credential::{Asking, Proof, Prover},
     entra::{Ask, Entra},
     error::TokenError,
@@ -9,6 +10,7 @@ use super::{
     managed::Platform,
     user::SignIns,
 };
+use crate::origin::Origin;
 
 /// Where tokens come from.
 #[derive(Clone, Debug)]
@@ -16,17 +18,38 @@ pub struct Source {
     entra: Entra,
     prover: Prover,
     sign_ins: SignIns,
+    capability: Capability,
 }
 
 impl Source {
-    /// A source that asks Entra ID, the platform, or the store of sign-ins.
+    /// A source that asks Entra ID, the platform, or the store of sign-ins, and declares what the proxy is capable of.
     #[must_use]
-    pub fn new(entra: Entra, platform: Platform, sign_ins: SignIns) -> Self {
+    pub fn new(
+        entra: Entra,
+        platform: Platform,
+        sign_ins: SignIns,
+        capability: Capability,
+    ) -> Self {
         Self {
             entra,
             prover: Prover::new(platform),
             sign_ins,
+            capability,
         }
+    }
+
+    /// From now on, who must sign in to the running proxy is asked to.
+    ///
+    /// # Panics
+    /// Outside a tokio runtime.
+    pub fn prompt(&self) {
+        self.sign_ins.prompt(&self.entra);
+    }
+
+    /// The cloud's login host.
+    #[must_use]
+    pub fn login(&self) -> &Origin {
+        self.entra.login()
     }
 
     /// One token request.
@@ -39,6 +62,13 @@ impl Source {
         key: &TokenKey,
         ask: Ask<'_>,
     ) -> Result<AccessToken, TokenError> {
+        let claims = self
+            .capability
+            .claims(&identity.kind, &key.audience, ask.claims);
+        let ask = Ask {
+            claims: claims.as_deref(),
+            ..ask
+        };
         match &identity.kind {
             Kind::Application {
                 client_id,
@@ -51,7 +81,7 @@ impl Source {
                 ..
             }) => self.proven((client_id, credential), key, ask).await,
             Kind::Managed { managed, .. } => self.prover.platform().fetch(managed, key, ask).await,
-            Kind::User(user) => self.sign_ins.fetch(&self.entra, user, key, ask).await,
+            Kind::User(_) => self.sign_ins.fetch(&self.entra, key, ask).await,
         }
     }
 

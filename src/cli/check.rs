@@ -1,23 +1,24 @@
 mod credentials;
 
 use std::{
-    collections::BTreeSet,
     io::{self, Write},
     process::ExitCode,
     sync::Arc,
 };
 
+use anyhow::bail;
 use clap::Args;
 
 use super::{ConfigArgs, claims::Claims, token};
 use crate::{
     auth::{
-        AccessToken,
-        identity::{Audience, Identity},
+        AccessToken, TokenKey, Tokens,
+        identity::{Identity, Kind, TenantId},
     },
-    cloud::Family,
-    config::{Config, RouteTarget, Source},
+    config::{Config, Source},
+    customer::Listed,
     error::Chain,
+    serve,
     server::tls,
     upstream::Transport,
 };
@@ -30,6 +31,9 @@ pub(super) struct Check {
     /// Stop before the network
     #[arg(long)]
     offline: bool,
+    /// Ask for this customer of a partner alone, by name or tenant [default: the first 20]
+    #[arg(long, value_name = "CUSTOMER")]
+    customer: Option<String>,
 }
 
 impl Check {
@@ -52,9 +56,16 @@ impl Check {
         let transport = Transport::new(&config.upstream)?;
         config.listen.tls.as_ref().map(tls::acceptor).transpose()?;
         let mut failed = local(&config, &mut out).await?;
+        let customer = self.customer.as_deref();
+        let subjects = subjects(&config, customer)?;
+        for (identity, subjects) in config.identities.iter().zip(&subjects) {
+            announce(identity, subjects.len(), &mut out)?;
+        }
         if !self.offline {
-            for identity in &config.identities {
-                failed |= online(&config, &transport, identity, &mut out).await?;
+            let tokens = serve::tokens(&config, &transport);
+            for (identity, subjects) in config.identities.iter().zip(subjects) {
+                let asked = (identity, subjects);
+                failed |= online(&config, &tokens, asked, &mut out).await?;
             }
         }
         Ok(if failed {
@@ -65,25 +76,104 @@ impl Check {
     }
 }
 
-/// Fetches a token for every API of an identity; tells whether one failed.
+/// Whom a token is fetched for: an identity in its own tenant, or a customer by name.
+type Subject<'c> = (Option<&'c Arc<str>>, &'c TenantId);
+
+/// The tenants to ask for, for each identity.
+fn subjects<'c>(
+    config: &'c Config,
+    customer: Option<&str>,
+) -> anyhow::Result<Vec<Vec<Subject<'c>>>> {
+    let subjects: Vec<Vec<_>> = config
+        .identities
+        .iter()
+        .map(|identity| match (&identity.kind, customer) {
+            (Kind::Partner(partner), None) => {
+                let first = partner.customers.iter().take(CUSTOMERS);
+                first.map(|(name, tenant)| (Some(name), tenant)).collect()
+            }
+            (Kind::Partner(partner), Some(customer)) => {
+                let place = partner.customers.find(customer);
+                let found = place.and_then(|place| partner.customers.at(place));
+                found
+                    .map(|(name, tenant)| (Some(name), tenant))
+                    .into_iter()
+                    .collect()
+            }
+            (kind, None) => kind
+                .tenant()
+                .map(|tenant| (None, tenant))
+                .into_iter()
+                .collect(),
+            (_, Some(_)) => Vec::new(),
+        })
+        .collect();
+    if let Some(customer) = customer
+        && subjects.iter().all(Vec::is_empty)
+    {
+        let lists = config
+            .partners()
+            .map(|partner| Listed::new(&partner.customers, Some(customer)));
+        let names: Vec<_> = lists.map(|listed| listed.to_string()).collect();
+        bail!(
+            "no partner identity has this customer: {}",
+            names.join("; ")
+        );
+    }
+    Ok(subjects)
+}
+
+/// Says how many customers a partner has, and how many of them are asked for.
+fn announce(identity: &Identity, asked: usize, out: &mut impl Write) -> io::Result<()> {
+    let Kind::Partner(partner) = &identity.kind else {
+        return Ok(());
+    };
+    let all = partner.customers.iter().len();
+    write!(
+        out,
+        "identity {}: {all} customer{}",
+        identity.name,
+        if all == 1 { "" } else { "s" }
+    )?;
+    if asked < all {
+        write!(
+            out,
+            ", of which {asked} asked for (--customer NAME asks for another)"
+        )?;
+    }
+    writeln!(out)
+}
+
+/// Fetches a token for every API of an identity, in each of the tenants; tells whether one failed.
 async fn online(
     config: &Config,
-    transport: &Transport,
-    identity: &Arc<Identity>,
+    tokens: &Tokens,
+    asked: (&Arc<Identity>, Vec<Subject<'_>>),
     out: &mut impl Write,
 ) -> anyhow::Result<bool> {
-    let audiences = audiences(config, identity);
+    let (identity, subjects) = asked;
+    let audiences = config.audiences(identity);
     if audiences.is_empty() {
         writeln!(out, "identity {}: no route uses it", identity.name)?;
     }
     let mut failed = false;
-    for (label, audience) in audiences {
-        let line = format!("identity {}, {label} ({audience})", identity.name);
-        match token::fetch(config, transport, (identity, audience)).await {
-            Ok(token) => writeln!(out, "{line}: ok\n{}", describe(&token)?)?,
-            Err(error) => {
-                failed = true;
-                writeln!(out, "{line}: FAILED\n  {error}")?;
+    for (customer, tenant) in subjects {
+        let of = customer
+            .map(|name| format!(", customer {name}"))
+            .unwrap_or_default();
+        for (label, audience) in &audiences {
+            let line = format!("identity {}{of}, {label} ({audience})", identity.name);
+            let key = TokenKey {
+                identity: Arc::clone(&identity.name),
+                tenant: tenant.clone(),
+                audience: audience.clone(),
+            };
+            match token::fetch(tokens, identity, &key).await {
+                Ok(token) => writeln!(out, "{line}: ok\n{}", describe(&token)?)?,
+                Err(error) => {
+                    failed = true;
+                    writeln!(out, "{line}: FAILED\n  {error}")?;
+                }
             }
         }
     }
@@ -114,26 +204,8 @@ async fn local(config: &Config, out: &mut impl Write) -> anyhow::Result<bool> {
     Ok(findings.iter().any(|(_, found)| found.is_err()))
 }
 
-/// The APIs that the routes of an identity lead to.
-fn audiences(config: &Config, identity: &Arc<Identity>) -> BTreeSet<(String, Audience)> {
-    let own = config
-        .routes
-        .iter()
-        .filter(|route| route.identity.name == identity.name);
-    own.flat_map(|route| match &route.target {
-        RouteTarget::Defender => [
-            ("Defender XDR", Family::Xdr),
-            ("Defender for Endpoint", Family::Endpoint),
-            ("Graph security", Family::Graph),
-        ]
-        .map(|(label, family)| (label.to_owned(), config.cloud.api(family).audience.clone()))
-        .to_vec(),
-        RouteTarget::Api(api) => vec![(format!("route {}", route.prefix), api.audience.clone())],
-    })
-    .collect()
-}
-
-fn describe(token: &AccessToken) -> anyhow::Result<String> {
+/// Who a token is for and what it reaches, in lines for a person.
+pub(super) fn describe(token: &AccessToken) -> anyhow::Result<String> {
     let minutes = token.life().as_secs() / 60;
     let Some(claims) = Claims::decode(token::text(token)?) else {
         return Ok(format!("  opaque token, lives {minutes} min"));
@@ -155,3 +227,6 @@ fn describe(token: &AccessToken) -> anyhow::Result<String> {
         app
     ))
 }
+
+/// Customers asked for unless one is named. Each costs a token request for each API, and thousands would look like an attack.
+const CUSTOMERS: usize = 20;

@@ -1,5 +1,6 @@
 mod credentials;
 mod faults;
+mod partner;
 
 use std::fs;
 use std::time::Duration;

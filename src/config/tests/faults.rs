@@ -30,14 +30,15 @@ fn faulty_identities_are_named_with_their_line() {
 
 #[test]
 fn one_fault_hides_no_other() {
-    let text = "[identity.mssp]\nkind = 'partner'\ntenant = 'common'\ncredential = 'S3cret'\nkeys = 1\n\
+    let text = "[identity.soc]\nkind = 'app'\ntenant = 'common'\ncredential = 'S3cret'\nkeys = 1\n\
                 [cloud]\nname = 'custom'\nregion = 'eu'\nlogin = 'https://localhost:1'\n";
     let found = faults(text);
     for start in [
-        "2 identity.mssp.kind: names a kind that is not yet supported",
-        "3 identity.mssp.tenant: `common` names no tenant",
-        "4 identity.mssp.credential: must not hold the secret itself",
-        "5 identity.mssp.keys: is no key known here",
+        "1 identity.soc.client_id: is missing",
+        "2 identity.soc.kind: must be",
+        "3 identity.soc.tenant: `common` names no tenant",
+        "4 identity.soc.credential: must not hold the secret itself",
+        "5 identity.soc.keys: is no key known here",
         "6 cloud: a custom cloud needs all its hosts: add defender_xdr, defender_endpoint, graph",
         "8 cloud.region: only the public cloud has regions",
     ] {
@@ -46,7 +47,7 @@ fn one_fault_hides_no_other() {
             "{start}: {found:#?}"
         );
     }
-    assert_eq!(found.len(), 6, "{found:#?}");
+    assert_eq!(found.len(), 7, "{found:#?}");
 }
 
 /// The cases of a table: each a text, then `=>` and how the fault begins, then an empty line.
@@ -109,10 +110,6 @@ client_key = 'S3cret'
 [listen]
 tls = { cert = 'c.pem' }
 => 7 listen.tls.key: is missing: write key = 
-
-[listen]
-stand_in_login = true
-=> 7 listen.stand_in_login: is not yet supported
 
 [listen]
 stand_in_login = 'no'
@@ -284,10 +281,6 @@ const IN_THE_IDENTITY: &str = r#"
 
 2: kind = 'user'
 2: sign_in = 'browser'
-=> 2 identity.soc.kind: names a kind that is not yet supported
-
-2: kind = 'partner'
-2: customers = {}
 => 2 identity.soc.kind: names a kind that is not yet supported
 
 3: tenant = 'common'
