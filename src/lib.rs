@@ -26,6 +26,8 @@ pub mod config;
 pub mod error;
 pub mod guard;
 pub mod headers;
+#[allow(dead_code)]
+mod jwt;
 pub mod loopback;
 pub mod origin;
 pub mod process;

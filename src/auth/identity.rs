@@ -177,6 +177,7 @@ impl Customers {
     }
 
     /// All of them.
+    #[must_use]
     pub fn iter(&self) -> impl ExactSizeIterator<Item = (&Arc<str>, &TenantId)> {
         self.0.iter().map(|(name, tenant)| (name, tenant))
     }

@@ -15,6 +15,7 @@ mod graph;
 mod hunting;
 mod incidents;
 mod indicators;
+mod labels;
 mod library;
 mod machines;
 mod names;
@@ -30,19 +31,23 @@ mod triage;
 mod world;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, StatusCode};
 use serde_json::json;
 
 use self::hunting::Dialect;
+use self::labels::Labels;
 use self::refusal::Refusal;
 use self::request::{Family, Request};
-use self::world::Store;
+use self::world::{Store, Worlds};
 use super::Now;
 
 /// A call that passed the gate.
 pub(crate) struct Call<'a> {
+    /// Whose data it is about.
+    pub(crate) tenant: &'a str,
     pub(crate) method: &'a Method,
     /// Percent-encoded, as received.
     pub(crate) path: &'a str,
@@ -77,25 +82,37 @@ pub(crate) enum Payload {
 
 /// The API of one sandbox with its records.
 pub(crate) struct Api {
-    store: Store,
+    worlds: Arc<Worlds>,
+    /// The tenant whose records have the names of the start.
+    home: String,
 }
 
 impl Api {
-    /// The API with its records as they are at the start, dated from `now`.
-    pub(crate) fn new(now: Now) -> Self {
+    /// The API with its records as they are at the start, dated from `now`. Those of another tenant than `home` have names of
+    /// their own.
+    pub(crate) fn new(home: &str, now: Now) -> Self {
         Self {
-            store: Store::new(now),
+            worlds: Arc::new(Worlds::new(now)),
+            home: home.to_owned(),
         }
     }
 
     /// Answers `call`. Everything has an answer; what is wrong gets the error object of its family.
     pub(crate) fn answer(&self, call: &Call<'_>) -> Answer {
-        let page_size = self.store.read().page_size;
-        let request = Request::parse(call, page_size);
+        if call.tenant == self.home {
+            self.look_up(call)
+        } else {
+            Labels::of(call.tenant).between(call, |call| self.look_up(call))
+        }
+    }
+
+    fn look_up(&self, call: &Call<'_>) -> Answer {
+        let request = Request::parse(call, self.worlds.page_size());
+        let store = Store::new(&self.worlds, call.tenant);
         let answer = match request.family {
-            Family::Defender => self.defender(&request),
+            Family::Defender => defender(&store, &request),
             Family::Graph | Family::GraphBeta => {
-                graph::answer(&self.store, &request, &request.segments())
+                graph::answer(&store, &request, &request.segments())
             }
             Family::Unknown => Err(Refusal::NoSuchPath),
         };
@@ -104,40 +121,36 @@ impl Api {
 
     /// Takes everything back to the start: records, counts, size of pages.
     pub(crate) fn reset(&self) {
-        self.store.reset();
+        self.worlds.reset();
     }
 
-    /// How often each `POST` that must not be sent twice was executed, as in `"POST isolate"`.
+    /// How often each `POST` that must not be sent twice was executed, as in `"POST isolate"`, for all tenants together.
     pub(crate) fn executions(&self) -> BTreeMap<String, u64> {
-        self.store.read().executions.clone()
+        self.worlds.executions()
     }
 
     /// Sets the records in a page of every list (for calls without `$top`), or goes back to the documented sizes.
     pub(crate) fn page_size(&self, size: Option<usize>) {
         // A page of none would never come to the end.
-        self.store.write().page_size = size.map(|size| size.max(1));
+        self.worlds.set_page_size(size.map(|size| size.max(1)));
     }
+}
 
-    fn defender(&self, request: &Request<'_>) -> Result<Answer, Refusal> {
-        let (store, segments) = (&self.store, request.segments());
-        match segments[..] {
-            ["incidents", ref rest @ ..] => incidents::answer(store, request, rest),
-            ["alerts", ref rest @ ..] => alerts::answer(store, request, rest),
-            ["machines", ref rest @ ..] => machines::answer(store, request, rest),
-            ["machineactions", ref rest @ ..] => actions::answer(store, request, rest),
-            ["indicators", ref rest @ ..] => indicators::answer(store, request, rest),
-            ["libraryfiles", ref rest @ ..] => library::answer(store, request, rest),
-            ["advancedhunting", "run"] => hunting::run(store, request, Dialect::Xdr),
-            ["advancedqueries", "run"] => hunting::run(store, request, Dialect::Endpoint),
-            ["users" | "files" | "domains" | "ips", ..] => {
-                alerts::of_entity(store, request, &segments)
-            }
-            [kind @ ("exposurescore" | "configurationscore")] => {
-                catalogue::score(store, request, kind)
-            }
-            ["sandbox", "echo", ..] => Ok(echo(request)),
-            _ => catalogue::answer(store, request, &segments),
-        }
+fn defender(store: &Store, request: &Request<'_>) -> Result<Answer, Refusal> {
+    let segments = request.segments();
+    match segments[..] {
+        ["incidents", ref rest @ ..] => incidents::answer(store, request, rest),
+        ["alerts", ref rest @ ..] => alerts::answer(store, request, rest),
+        ["machines", ref rest @ ..] => machines::answer(store, request, rest),
+        ["machineactions", ref rest @ ..] => actions::answer(store, request, rest),
+        ["indicators", ref rest @ ..] => indicators::answer(store, request, rest),
+        ["libraryfiles", ref rest @ ..] => library::answer(store, request, rest),
+        ["advancedhunting", "run"] => hunting::run(store, request, Dialect::Xdr),
+        ["advancedqueries", "run"] => hunting::run(store, request, Dialect::Endpoint),
+        ["users" | "files" | "domains" | "ips", ..] => alerts::of_entity(store, request, &segments),
+        [kind @ ("exposurescore" | "configurationscore")] => catalogue::score(store, request, kind),
+        ["sandbox", "echo", ..] => Ok(echo(request)),
+        _ => catalogue::answer(store, request, &segments),
     }
 }
 

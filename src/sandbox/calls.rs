@@ -23,6 +23,7 @@ use super::outgoing::Outgoing;
 use super::requests::Recorded;
 use super::settings::Settings;
 use super::state::{Listener, State, guid};
+use super::tokens::Grant;
 use super::wire::{self, Abort, Delivery};
 
 /// Answers a call of one of the APIs.
@@ -152,12 +153,13 @@ impl Exchange<'_> {
                 "No such API on this host.",
             ));
         };
-        if let Err(refusal) = gate::admit(self, family) {
-            return Ok(refusal);
-        }
+        let grant = match gate::admit(self, family) {
+            Ok(grant) => grant,
+            Err(refusal) => return Ok(refusal),
+        };
         match inbound {
             Inbound::Stream(body) => blobs::upload(body, recorded).await,
-            Inbound::Kept(body) => Ok(self.data(family, &body)),
+            Inbound::Kept(body) => Ok(self.data(&grant, &body)),
             Inbound::TooLong(limit) => {
                 let message = format!("The request body is larger than {}.", limit.name);
                 Ok(self.error(StatusCode::PAYLOAD_TOO_LARGE, "InvalidInput", &message))
@@ -165,7 +167,7 @@ impl Exchange<'_> {
         }
     }
 
-    fn data(&self, family: Family, body: &[u8]) -> Answer {
+    fn data(&self, grant: &Grant, body: &[u8]) -> Answer {
         let (method, uri) = (&self.parts.method, &self.parts.uri);
         if let Some(download) = blobs::download(method, uri.path(), uri.query()) {
             return download.unwrap_or_else(|problem| {
@@ -174,14 +176,17 @@ impl Exchange<'_> {
         }
         let own = match self.listener {
             Listener::Graph => &self.state.origins.graph,
-            Listener::Defender | Listener::Entra => &self.state.origins.defender,
+            Listener::Defender | Listener::Entra | Listener::Managed => {
+                &self.state.origins.defender
+            }
         };
         self.state.api.answer(&Call {
+            tenant: &grant.tenant,
             method,
             path: uri.path(),
             query: uri.query(),
             body,
-            link_origin: family::link_origin(family, self.settings.links).unwrap_or(own),
+            link_origin: family::link_origin(grant.family, self.settings.links).unwrap_or(own),
             client_request_id: self.client_request_id(),
             tracking: &|| self.request_id.clone(),
         })
@@ -275,7 +280,7 @@ impl Exchange<'_> {
                 ));
                 labels.push((HeaderName::from_static("request-id"), id));
             }
-            Listener::Defender | Listener::Entra => {
+            Listener::Defender | Listener::Entra | Listener::Managed => {
                 labels.push((HeaderName::from_static("x-ms-request-id"), id));
             }
         }

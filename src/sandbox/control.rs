@@ -1,5 +1,6 @@
 //! `/_sandbox/`: what happened, and what shall happen next. Open to every caller on loopback.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use http::request::Parts;
@@ -8,7 +9,7 @@ use hyper::body::Incoming;
 use serde_json::{Value, json};
 use url::form_urlencoded;
 
-use super::answers::json as json_answer;
+use super::answers::{json as json_answer, plain_text};
 use super::api::Answer;
 use super::counters::InFlight;
 use super::outgoing::Outgoing;
@@ -16,6 +17,7 @@ use super::requests::Recorded;
 use super::script::{Script, ScriptError, flag, object, text};
 use super::state::{Listener, State};
 use super::wire::{self, Abort, Delivery};
+use super::{control_sign_in, federation};
 
 /// Whether a path is answered here rather than by the stand-in.
 pub(crate) fn is_control(path: &str) -> bool {
@@ -32,6 +34,9 @@ pub(crate) async fn answer(
     let unlisted = Recorded::unlisted(listener, &request);
     let (parts, body) = request.into_parts();
     let answer = match wire::read(body, MAX_BODY, &unlisted).await? {
+        Some(_) if parts.method == Method::GET && parts.uri.path() == FEDERATED_TOKEN => {
+            federated_token(state, parts.uri.query().unwrap_or_default())
+        }
         Some(body) => route(state, listener, &parts, &body).await,
         None => Err(ControlError::TooLong),
     };
@@ -54,6 +59,8 @@ async fn route(
         (&Method::POST, "/_sandbox/faults") => script(state, body)?,
         (&Method::POST, "/_sandbox/reset") => reset(state, body)?,
         (&Method::POST, "/_sandbox/release") => release(state, body)?,
+        (&Method::POST, "/_sandbox/device") => control_sign_in::device(state, body)?,
+        (&Method::POST, "/_sandbox/revoke") => control_sign_in::revoke(state, body)?,
         (_, path) if PATHS.iter().any(|(_, known, _)| *known == path) => {
             return Err(ControlError::Method);
         }
@@ -73,7 +80,7 @@ enum ControlError {
     #[error(transparent)]
     Script(#[from] ScriptError),
     #[error(
-        "`{0}` cannot be waited for; token_requests=N, api_calls=N, aborted=N and held=NAME can"
+        "`{0}` cannot be waited for; token_requests=N, device_polls=N, managed_requests=N, api_calls=N, aborted=N and held=NAME can"
     )]
     Condition(String),
     #[error("it did not happen within {} seconds", PATIENCE.as_secs())]
@@ -105,15 +112,27 @@ fn stats(state: &State) -> Value {
     let mut counts = state.counters.to_json();
     counts["executions"] = json!(state.api.executions());
     counts["held"] = json!(state.holds.counts());
-    let (token, api) = state.faults.waiting();
-    counts["queued"] = json!({"token": token, "api": api});
+    counts["queued"] = state.faults.waiting();
+    counts["managed_requests"] = state.managed.counts();
     counts
+}
+
+/// What a cluster would write to `AZURE_FEDERATED_TOKEN_FILE`.
+fn federated_token(state: &State, query: &str) -> Result<Answer, ControlError> {
+    let mut subject = Cow::Borrowed(state.options.federated_subject.as_str());
+    for (name, value) in form_urlencoded::parse(query.as_bytes()) {
+        match name.as_ref() {
+            "subject" => subject = value,
+            _ => return Err(ScriptError::UnknownKey(name.into_owned()).into()),
+        }
+    }
+    let token = federation::token(state, &subject);
+    Ok(plain_text(StatusCode::OK, token))
 }
 
 fn script(state: &State, body: &[u8]) -> Result<Value, ScriptError> {
     state.apply(|settings| Script::parse(body, settings))?;
-    let (token, api) = state.faults.waiting();
-    Ok(json!({"queued": {"token": token, "api": api}}))
+    Ok(json!({"queued": state.faults.waiting()}))
 }
 
 fn reset(state: &State, body: &[u8]) -> Result<Value, ScriptError> {
@@ -164,6 +183,8 @@ async fn wait(state: &State, query: &str) -> Result<Value, ControlError> {
 
 enum Condition {
     TokenRequests(u64),
+    DevicePolls(u64),
+    ManagedRequests(u64),
     ApiCalls(u64),
     Aborted(u64),
     Held(String),
@@ -175,6 +196,8 @@ impl Condition {
         let number = || value.parse().map_err(|_| refuse());
         match name {
             "token_requests" => number().map(Self::TokenRequests),
+            "device_polls" => number().map(Self::DevicePolls),
+            "managed_requests" => number().map(Self::ManagedRequests),
             "api_calls" => number().map(Self::ApiCalls),
             "aborted" => number().map(Self::Aborted),
             "held" => Ok(Self::Held(value.to_owned())),
@@ -185,6 +208,8 @@ impl Condition {
     fn holds(&self, state: &State) -> bool {
         match self {
             Self::TokenRequests(wanted) => state.counters.token_requests() >= *wanted,
+            Self::DevicePolls(wanted) => state.counters.device_polls() >= *wanted,
+            Self::ManagedRequests(wanted) => state.managed.requests() >= *wanted,
             Self::ApiCalls(wanted) => state.counters.api_calls() >= *wanted,
             Self::Aborted(wanted) => state.counters.aborted() >= *wanted,
             Self::Held(name) => state.holds.holding(name),
@@ -195,11 +220,13 @@ impl Condition {
 const MAX_BODY: usize = 1024 * 1024;
 const PATIENCE: Duration = Duration::from_secs(30);
 
+const FEDERATED_TOKEN: &str = "/_sandbox/federated-token";
+
 const PATHS: &[(&str, &str, &str)] = &[
     (
         "GET",
         "/_sandbox/stats",
-        "counts token requests, API calls, connections, executions and aborted requests",
+        "counts token requests, requests of managed identities, API calls, connections, executions and aborted requests",
     ),
     (
         "GET",
@@ -209,12 +236,27 @@ const PATHS: &[(&str, &str, &str)] = &[
     (
         "GET",
         "/_sandbox/wait",
-        "answers when token_requests=N, api_calls=N, aborted=N or held=NAME is reached",
+        "answers when token_requests=N, device_polls=N, managed_requests=N, api_calls=N, aborted=N or held=NAME is reached",
+    ),
+    (
+        "GET",
+        FEDERATED_TOKEN,
+        "makes a token of the trusted issuer, valid for ten minutes; subject=TEXT for another subject",
     ),
     (
         "POST",
         "/_sandbox/faults",
         "changes settings and scripts the next answers",
+    ),
+    (
+        "POST",
+        "/_sandbox/device",
+        "enters a device's code: {\"user_code\": …, \"user\": …}, or {\"action\": \"decline\"} or \"expire\"",
+    ),
+    (
+        "POST",
+        "/_sandbox/revoke",
+        "revokes what was issued so far: {\"user\": …} or {\"app\": true}",
     ),
     (
         "POST",

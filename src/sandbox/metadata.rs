@@ -9,6 +9,7 @@ use super::answers::json as json_answer;
 use super::api::Answer;
 use super::entra::Caller;
 use super::entra_errors::EntraError;
+use super::federation;
 use super::state::State;
 
 /// Answers everything on the login host that is no token request; 404 for what Entra has and this
@@ -16,13 +17,20 @@ use super::state::State;
 pub(crate) fn answer(state: &State, uri: &Uri, caller: &Caller) -> Answer {
     let segments: Vec<&str> = uri.path().split('/').skip(1).collect();
     match segments.as_slice() {
+        ["federation", ".well-known", "openid-configuration"] => {
+            json_answer(StatusCode::OK, &federation::metadata(state))
+        }
+        ["federation", "discovery", "keys"] => {
+            json_answer(StatusCode::OK, &state.keys.federation.set())
+        }
         [tenant, "v2.0", ".well-known", "openid-configuration"] => {
             openid(state, tenant, "/v2.0", caller)
         }
         [tenant, ".well-known", "openid-configuration"] => openid(state, tenant, "", caller),
         [_, "discovery", "v2.0", "keys"] | [_, "discovery", "keys"] => {
-            json_answer(StatusCode::OK, &json!({"keys": []}))
+            json_answer(StatusCode::OK, &state.keys.tokens.set())
         }
+        ["common", "userrealm", user] => json_answer(StatusCode::OK, &realm(user)),
         ["common", "discovery", "instance"] => json_answer(StatusCode::OK, &instance(state)),
         _ => Answer::without_body(StatusCode::NOT_FOUND),
     }
@@ -43,10 +51,13 @@ fn openid(state: &State, tenant: &str, version: &str, caller: &Caller) -> Answer
     };
     let body = json!({
         "token_endpoint": format!("{origin}/{tenant}/oauth2{version}/token"),
-        "token_endpoint_auth_methods_supported": ["client_secret_post", "client_secret_basic"],
+        "token_endpoint_auth_methods_supported": ["client_secret_post", "private_key_jwt", "client_secret_basic"],
         "jwks_uri": format!("{origin}/{tenant}/discovery{version}/keys"),
         "response_modes_supported": ["query", "fragment", "form_post"],
         "response_types_supported": ["code"],
+        "scopes_supported": ["openid", "profile", "email", "offline_access"],
+        "claims_supported": ["sub", "iss", "aud", "exp", "iat", "nonce", "preferred_username", "name", "tid", "oid", "ver"],
+        "code_challenge_methods_supported": ["plain", "S256"],
         "subject_types_supported": ["pairwise"],
         "id_token_signing_alg_values_supported": ["RS256"],
         "issuer": issuer,
@@ -58,6 +69,20 @@ fn openid(state: &State, tenant: &str, version: &str, caller: &Caller) -> Answer
         "msgraph_host": "graph.microsoft.com",
     });
     json_answer(StatusCode::OK, &body)
+}
+
+/// Every user's account is kept here, and not by another identity provider.
+fn realm(user: &str) -> Value {
+    let domain = user
+        .rsplit_once(['@', '%'])
+        .map_or(user, |(_, domain)| domain);
+    json!({
+        "ver": "1.0",
+        "account_type": "Managed",
+        "domain_name": domain.trim_start_matches("40"),
+        "cloud_instance_name": "microsoftonline.com",
+        "cloud_audience_urn": "urn:federation:MicrosoftOnline",
+    })
 }
 
 /// One cloud with one host: this one.

@@ -10,6 +10,7 @@ mod indicators;
 mod library;
 mod lists;
 mod machines;
+mod tenants;
 
 use std::collections::BTreeSet;
 
@@ -20,19 +21,25 @@ use crate::sandbox::Options;
 
 /// The API at the usual present.
 fn api() -> Api {
-    Api::new(Options::default().now)
+    Api::new(names::TENANT, Options::default().now)
 }
 
 fn machine_id(index: u64) -> String {
     devices::Device::of(index).id
 }
 
-/// A call and its decoded answer.
+/// A call of the home tenant and its decoded answer.
 fn send(api: &Api, method: &Method, target: &str, body: &str) -> (u16, Value) {
+    send_as(api, names::TENANT, (method, target, body))
+}
+
+/// A call of a tenant and its decoded answer.
+fn send_as(api: &Api, tenant: &str, (method, target, body): (&Method, &str, &str)) -> (u16, Value) {
     let (path, query) = target
         .split_once('?')
         .map_or((target, None), |(path, query)| (path, Some(query)));
     let call = Call {
+        tenant,
         method,
         path,
         query,

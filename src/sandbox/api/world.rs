@@ -1,7 +1,8 @@
 //! Everything that can change: the records, and the counters that are taken back to the start with them.
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::collections::{BTreeMap, HashMap};
+use std::ops::{Deref, DerefMut};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use serde_json::Value;
 
@@ -10,53 +11,164 @@ use super::refusal::Refusal;
 use super::request::text;
 use super::{actions, alerts, incidents, indicators, library, machines, times};
 use crate::sandbox::Now;
+use crate::sandbox::state::lock;
 
-/// The world behind its lock, made at the first call: a sandbox that is started must listen at once.
-pub(super) struct Store {
+/// The worlds of all tenants. One that nobody has changed costs nothing: it is the world of the start.
+pub(super) struct Worlds {
     now: Now,
-    world: OnceLock<RwLock<World>>,
+    known: Mutex<Known>,
 }
 
-impl Store {
-    /// The world at its beginning, which is `now`.
+#[derive(Default)]
+struct Known {
+    /// Made at the first call: a sandbox that is started must listen at once.
+    start: Option<Arc<World>>,
+    /// By tenant.
+    changed: HashMap<String, Arc<World>>,
+    page_size: Option<usize>,
+}
+
+impl Worlds {
+    /// Every world at its beginning, which is `now`.
     pub(super) fn new(now: Now) -> Self {
         Self {
             now,
-            world: OnceLock::new(),
+            known: Mutex::default(),
         }
     }
 
     /// Takes everything back to the start; a running clock starts from where it is.
     pub(super) fn reset(&self) {
-        *self.write() = World::new(self.now);
+        *lock(&self.known) = Known::default();
     }
 
-    /// For reading. A panic elsewhere leaves at worst a record half changed: nothing to stop serving for.
-    pub(super) fn read(&self) -> RwLockReadGuard<'_, World> {
-        self.world().read().unwrap_or_else(PoisonError::into_inner)
+    /// The size of pages that is set, if any.
+    pub(super) fn page_size(&self) -> Option<usize> {
+        lock(&self.known).page_size
     }
 
-    /// For changing.
-    pub(super) fn write(&self) -> RwLockWriteGuard<'_, World> {
-        self.world().write().unwrap_or_else(PoisonError::into_inner)
+    /// Sets the size of pages.
+    pub(super) fn set_page_size(&self, size: Option<usize>) {
+        lock(&self.known).page_size = size;
     }
 
-    fn world(&self) -> &RwLock<World> {
-        self.world.get_or_init(|| RwLock::new(World::new(self.now)))
+    /// How often each call that is counted was executed, in all worlds.
+    pub(super) fn executions(&self) -> BTreeMap<String, u64> {
+        let mut sum = BTreeMap::new();
+        for world in lock(&self.known).changed.values() {
+            for (call, count) in &world.executions {
+                *sum.entry(call.clone()).or_default() += count;
+            }
+        }
+        sum
+    }
+
+    fn of(&self, known: &mut Known, tenant: &str) -> Arc<World> {
+        let start = || {
+            Arc::clone(
+                known
+                    .start
+                    .get_or_insert_with(|| Arc::new(World::new(self.now))),
+            )
+        };
+        known.changed.get(tenant).cloned().unwrap_or_else(start)
+    }
+}
+
+/// The world of one tenant.
+pub(super) struct Store {
+    worlds: Arc<Worlds>,
+    tenant: String,
+}
+
+impl Store {
+    /// That of `tenant`.
+    pub(super) fn new(worlds: &Arc<Worlds>, tenant: &str) -> Self {
+        Self {
+            worlds: Arc::clone(worlds),
+            tenant: tenant.to_owned(),
+        }
+    }
+
+    /// As it is now, for reading: later changes don't show in it.
+    pub(super) fn read(&self) -> Arc<World> {
+        self.worlds.of(&mut lock(&self.worlds.known), &self.tenant)
+    }
+
+    /// For changing, by one call at a time.
+    pub(super) fn write(&self) -> Writing<'_> {
+        let mut known = lock(&self.worlds.known);
+        Writing {
+            world: self.worlds.of(&mut known, &self.tenant),
+            tenant: &self.tenant,
+            known,
+        }
+    }
+}
+
+/// A world that is being changed; its tenant has it so when this is dropped.
+pub(super) struct Writing<'a> {
+    known: MutexGuard<'a, Known>,
+    tenant: &'a str,
+    world: Arc<World>,
+}
+
+impl Deref for Writing<'_> {
+    type Target = World;
+
+    fn deref(&self) -> &World {
+        &self.world
+    }
+}
+
+impl DerefMut for Writing<'_> {
+    fn deref_mut(&mut self) -> &mut World {
+        Arc::make_mut(&mut self.world)
+    }
+}
+
+impl Drop for Writing<'_> {
+    fn drop(&mut self) {
+        let world = Arc::clone(&self.world);
+        self.known.changed.insert(self.tenant.to_owned(), world);
+    }
+}
+
+/// A list of records, copied when one who shares it changes it.
+#[derive(Clone)]
+pub(super) struct Records(Arc<Vec<Value>>);
+
+impl Deref for Records {
+    type Target = Vec<Value>;
+
+    fn deref(&self) -> &Vec<Value> {
+        &self.0
+    }
+}
+
+impl DerefMut for Records {
+    fn deref_mut(&mut self) -> &mut Vec<Value> {
+        Arc::make_mut(&mut self.0)
+    }
+}
+
+impl FromIterator<Value> for Records {
+    fn from_iter<I: IntoIterator<Item = Value>>(records: I) -> Self {
+        Self(Arc::new(records.into_iter().collect()))
     }
 }
 
 /// All records. Incidents are stored without their alerts, which name the incident they belong to.
+#[derive(Clone)]
 pub(super) struct World {
     pub(super) facts: Arc<Facts>,
-    pub(super) machines: Vec<Value>,
-    pub(super) alerts: Vec<Value>,
-    pub(super) incidents: Vec<Value>,
-    pub(super) actions: Vec<Value>,
-    pub(super) indicators: Vec<Value>,
-    pub(super) library: Vec<Value>,
-    pub(super) page_size: Option<usize>,
-    pub(super) executions: BTreeMap<String, u64>,
+    pub(super) machines: Records,
+    pub(super) alerts: Records,
+    pub(super) incidents: Records,
+    pub(super) actions: Records,
+    pub(super) indicators: Records,
+    pub(super) library: Records,
+    executions: BTreeMap<String, u64>,
     /// Changes made so far: they name new records.
     changes: u32,
     /// Ticks of the last of them.
@@ -68,10 +180,10 @@ impl World {
     pub(super) fn new(now: Now) -> Self {
         let facts = Facts::new(now);
         let clock = facts.clock;
-        let machines: Vec<Value> = (0..machines::COUNT)
+        let machines = (0..machines::COUNT)
             .map(|index| machines::record(index, &facts))
             .collect();
-        let alerts: Vec<Value> = (0..alerts::COUNT)
+        let alerts: Records = (0..alerts::COUNT)
             .map(|index| alerts::record(index, &facts))
             .collect();
         Self {
@@ -84,10 +196,9 @@ impl World {
             indicators: (0..indicators::COUNT)
                 .map(|index| indicators::record(index, clock))
                 .collect(),
-            library: library::records(clock),
+            library: library::records(clock).into_iter().collect(),
             machines,
             alerts,
-            page_size: None,
             executions: BTreeMap::new(),
             changes: 0,
             last_change: None,

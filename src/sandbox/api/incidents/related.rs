@@ -18,7 +18,7 @@ impl<'a> Related<'a> {
     /// Gathers them from `world`.
     pub(in crate::sandbox::api) fn of(world: &'a World) -> Self {
         let mut alerts: HashMap<u64, Vec<&Value>> = HashMap::new();
-        for alert in &world.alerts {
+        for alert in world.alerts.iter() {
             alerts
                 .entry(alert["incidentId"].as_u64().unwrap_or_default())
                 .or_default()

@@ -48,6 +48,7 @@ fn echo_repeats_the_target_byte_for_byte() {
 fn data_holds_what_a_link_rewriter_must_leave_alone() {
     let api = api();
     let call = Call {
+        tenant: names::TENANT,
         method: &Method::GET,
         path: "/api/alerts",
         query: None,
@@ -97,7 +98,7 @@ fn a_fixed_present_dates_changes_after_it() {
 
 #[test]
 fn a_running_present_has_news_for_a_poller() {
-    let api = Api::new(Now::Running);
+    let api = Api::new(names::TENANT, Now::Running);
     let since = times::text(times::real() - 24 * 3600 * times::TICKS);
     let recent = format!("/api/alerts?$filter=lastUpdateTime+gt+{since}");
     let (_, page) = get(&api, &recent);

@@ -35,6 +35,7 @@ fn export_pages_join_to_the_whole() {
 fn export_is_made_while_it_is_read() {
     let api = api();
     let call = Call {
+        tenant: names::TENANT,
         method: &Method::GET,
         path: "/api/machines/SoftwareVulnerabilitiesByMachine",
         query: Some("sandboxRecords=50000000&pageSize=200000"),
