@@ -1,4 +1,5 @@
 mod credentials;
+mod users;
 
 use std::{
     io::{self, Write},
@@ -56,6 +57,7 @@ impl Check {
         let transport = Transport::new(&config.upstream)?;
         config.listen.tls.as_ref().map(tls::acceptor).transpose()?;
         let mut failed = local(&config, &mut out).await?;
+        failed |= users::local(&config, &mut out).await?;
         let customer = self.customer.as_deref();
         let subjects = subjects(&config, customer)?;
         for (identity, subjects) in config.identities.iter().zip(&subjects) {

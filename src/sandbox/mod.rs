@@ -5,20 +5,30 @@
 
 mod aadsts;
 mod actions;
+mod admin_consent;
 mod answers;
 mod api;
 mod assertion;
+mod authorize;
 mod blobs;
 mod calls;
 mod certificate;
 mod changes;
 mod claims;
 mod client_auth;
+mod codes;
+mod consent;
 mod control;
+mod control_sign_in;
 mod counters;
+mod delegated;
+mod device;
+mod device_form;
+mod device_page;
 mod effects;
 mod entra;
 mod entra_errors;
+mod entra_settings;
 mod family;
 mod faults;
 mod federation;
@@ -30,12 +40,16 @@ mod managed;
 mod metadata;
 mod modifiers;
 mod outgoing;
+mod pages;
 mod path;
 mod rates;
+mod redirect;
 mod requests;
 mod roles;
+mod scopes;
 mod script;
 mod serve;
+mod sessions;
 mod settings;
 mod signing;
 mod state;
@@ -60,6 +74,7 @@ use tokio_rustls::TlsAcceptor;
 pub use settings::Links;
 pub use users::SandboxUser;
 
+use entra_errors::EntraError;
 use serve::Door;
 use state::{Listener, Origins, State};
 use tls::Identity;
@@ -231,6 +246,8 @@ pub struct Options {
     pub now: Now,
     /// Whether HTTP/2 is offered beside HTTP/1.1; clients choose by ALPN.
     pub http2: bool,
+    /// Pause that devices must make between two polls; whole seconds count.
+    pub device_interval: Duration,
     /// Loopback port of the Entra stand-in; 0 lets the system choose.
     pub entra_port: u16,
     /// Loopback port of the Defender stand-in; 0 lets the system choose.
@@ -280,6 +297,7 @@ impl Default for Options {
             // 2026-11-01T00:00:00Z.
             now: Now::Fixed(UNIX_EPOCH + Duration::from_hours(498_192)),
             http2: true,
+            device_interval: Duration::from_secs(5),
             entra_port: 0,
             defender_port: 0,
             graph_port: 0,
@@ -313,6 +331,16 @@ impl Options {
             .chain(&self.customers)
             .find(|tenant| tenant.eq_ignore_ascii_case(name))
             .map(String::as_str)
+    }
+
+    /// The tenant whose users sign in under `name`, which may be one of the aliases of the user's own.
+    pub(crate) fn tenant_of_user(&self, name: &str) -> Result<&str, EntraError> {
+        match name {
+            "organizations" | "common" | "consumers" => Ok(&self.tenant),
+            name => self
+                .tenant_named(name)
+                .ok_or_else(|| EntraError::unknown_tenant(name)),
+        }
     }
 }
 

@@ -10,13 +10,17 @@ use super::api::{self, Answer, Api, RequestIds};
 use super::assertion::SeenAssertions;
 use super::certificate::Certificate;
 use super::changes::Changes;
+use super::codes::Codes;
+use super::consent::Consent;
 use super::counters::Counters;
+use super::device::{Decision, Devices};
 use super::faults::Faults;
 use super::holds::Holds;
 use super::managed::Platform;
 use super::rates::RateLimiter;
 use super::requests::RequestLog;
 use super::script::{Script, ScriptError};
+use super::sessions::Sessions;
 use super::settings::Settings;
 use super::signing::{KeyError, Keys};
 use super::tokens::Tokens;
@@ -29,6 +33,9 @@ pub(crate) struct State {
     pub(crate) registered: Vec<Certificate>,
     pub(crate) assertions: SeenAssertions,
     pub(crate) tokens: Tokens,
+    pub(crate) sessions: Sessions,
+    pub(crate) codes: Codes,
+    pub(crate) devices: Devices,
     pub(crate) counters: Arc<Counters>,
     pub(crate) requests: RequestLog,
     pub(crate) faults: Faults,
@@ -52,6 +59,9 @@ impl State {
             registered: registered.collect::<Result<_, _>>()?,
             assertions: SeenAssertions::new(),
             tokens: Tokens::new(keys.tokens.clone()),
+            sessions: Sessions::new(),
+            codes: Codes::new(),
+            devices: Devices::new(),
             keys,
             settings: Mutex::new(Arc::new(Settings::initial(&options))),
             counters: Arc::new(Counters::new(changes.clone())),
@@ -90,6 +100,21 @@ impl State {
             self.tokens.revoke_all();
         }
         Ok(())
+    }
+
+    /// An administrator of `tenant` lets the application in.
+    pub(crate) fn consent(&self, tenant: &str) {
+        let mut settings = lock(&self.settings);
+        let granted = Consent::of(&settings, tenant).granted();
+        let tenants = &mut Arc::make_mut(&mut settings).entra.tenants;
+        tenants.insert(tenant.to_ascii_lowercase(), granted);
+    }
+
+    /// A person decides about the code that a device shows; false when there is no such code.
+    pub(crate) fn decide(&self, user_code: &str, decision: Decision) -> bool {
+        let known = self.devices.decide(user_code, decision);
+        self.changes.notify();
+        known
     }
 
     /// Back to the state of the start. Tokens stay valid and open connections stay open, so a

@@ -4,10 +4,13 @@ mod access;
 mod assertions;
 mod bodies;
 mod control;
+mod delegated;
 mod entra;
 mod faults;
 mod managed;
 mod start;
+mod tenants;
+mod users;
 
 use std::sync::Arc;
 
