@@ -4,6 +4,7 @@
 
 mod check;
 mod claims;
+mod consent;
 mod init;
 mod sandbox;
 mod serve;
@@ -59,6 +60,8 @@ enum Command {
     Check(check::Check),
     /// Show the claims of the token that an identity gets
     Token(token::Token),
+    /// Ask an administrator of a partner's customer for consent, and prove it
+    Consent(consent::Consent),
     /// Write a commented proxy.toml
     Init(init::Init),
     /// Print a completion script for a shell
@@ -128,7 +131,7 @@ impl Cli {
 impl Command {
     fn usual_log(&self) -> &'static str {
         match self {
-            Self::Check(_) | Self::Token(_) => telemetry::FAULTS,
+            Self::Check(_) | Self::Token(_) | Self::Consent(_) => telemetry::FAULTS,
             Self::Serve(_)
             | Self::Sandbox(_)
             | Self::Init(_)
@@ -143,6 +146,7 @@ impl Command {
             Self::Sandbox(command) => block_on(command.run()),
             Self::Check(command) => block_on(command.run()),
             Self::Token(command) => block_on(command.run()),
+            Self::Consent(command) => block_on(command.run()),
             Self::Init(command) => command.run(),
             Self::Completions { shell } => {
                 let mut script = Vec::new();

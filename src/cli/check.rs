@@ -77,7 +77,10 @@ impl Check {
 type Subject<'c> = (Option<&'c Arc<str>>, &'c TenantId);
 
 /// The tenants to ask for, for each identity.
-fn subjects<'c>(config: &'c Config, customer: Option<&str>) -> anyhow::Result<Vec<Vec<Subject<'c>>>> {
+fn subjects<'c>(
+    config: &'c Config,
+    customer: Option<&str>,
+) -> anyhow::Result<Vec<Vec<Subject<'c>>>> {
     let subjects: Vec<Vec<_>> = config
         .identities
         .iter()
@@ -89,18 +92,30 @@ fn subjects<'c>(config: &'c Config, customer: Option<&str>) -> anyhow::Result<Ve
             (Kind::Partner(partner), Some(customer)) => {
                 let place = partner.customers.find(customer);
                 let found = place.and_then(|place| partner.customers.at(place));
-                found.map(|(name, tenant)| (Some(name), tenant)).into_iter().collect()
+                found
+                    .map(|(name, tenant)| (Some(name), tenant))
+                    .into_iter()
+                    .collect()
             }
-            (kind, None) => kind.tenant().map(|tenant| (None, tenant)).into_iter().collect(),
+            (kind, None) => kind
+                .tenant()
+                .map(|tenant| (None, tenant))
+                .into_iter()
+                .collect(),
             (_, Some(_)) => Vec::new(),
         })
         .collect();
     if let Some(customer) = customer
         && subjects.iter().all(Vec::is_empty)
     {
-        let lists = config.partners().map(|partner| Listed::new(&partner.customers, Some(customer)));
+        let lists = config
+            .partners()
+            .map(|partner| Listed::new(&partner.customers, Some(customer)));
         let names: Vec<_> = lists.map(|listed| listed.to_string()).collect();
-        bail!("no partner identity has this customer: {}", names.join("; "));
+        bail!(
+            "no partner identity has this customer: {}",
+            names.join("; ")
+        );
     }
     Ok(subjects)
 }
@@ -111,9 +126,17 @@ fn announce(identity: &Identity, asked: usize, out: &mut impl Write) -> io::Resu
         return Ok(());
     };
     let all = partner.customers.iter().len();
-    write!(out, "identity {}: {all} customer{}", identity.name, if all == 1 { "" } else { "s" })?;
+    write!(
+        out,
+        "identity {}: {all} customer{}",
+        identity.name,
+        if all == 1 { "" } else { "s" }
+    )?;
     if asked < all {
-        write!(out, ", of which {asked} asked for (--customer NAME asks for another)")?;
+        write!(
+            out,
+            ", of which {asked} asked for (--customer NAME asks for another)"
+        )?;
     }
     writeln!(out)
 }
@@ -132,7 +155,9 @@ async fn online(
     }
     let mut failed = false;
     for (customer, tenant) in subjects {
-        let of = customer.map(|name| format!(", customer {name}")).unwrap_or_default();
+        let of = customer
+            .map(|name| format!(", customer {name}"))
+            .unwrap_or_default();
         for (label, audience) in &audiences {
             let line = format!("identity {}{of}, {label} ({audience})", identity.name);
             let key = TokenKey {

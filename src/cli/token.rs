@@ -108,15 +108,24 @@ pub(super) fn tenant(identity: &Identity, customer: Option<&str>) -> anyhow::Res
         ..Selection::default()
     };
     let Kind::Partner(partner) = &identity.kind else {
-        let own = identity.kind.tenant().context("the identity has no tenant")?;
+        let own = identity
+            .kind
+            .tenant()
+            .context("the identity has no tenant")?;
         if selection.is_only(own).is_err() {
-            bail!("identity {} is no partner: leave --customer out", identity.name);
+            bail!(
+                "identity {} is no partner: leave --customer out",
+                identity.name
+            );
         }
         return Ok(own.clone());
     };
     let place = selection.among(&partner.customers).map_err(|error| {
         let names = error.listed().map(Listed::to_string).unwrap_or_default();
-        anyhow::anyhow!("say which customer of identity {} with --customer: {names}", identity.name)
+        anyhow::anyhow!(
+            "say which customer of identity {} with --customer: {names}",
+            identity.name
+        )
     })?;
     let customer = partner.customers.at(place).context("no customer")?;
     Ok(customer.1.clone())
