@@ -11,6 +11,7 @@ mod check;
 mod cli;
 mod codings;
 mod config_files;
+mod consent;
 mod customers;
 mod deadlines;
 mod forwarding;

@@ -46,8 +46,14 @@ impl Proof<'_> {
     /// Asks for a token for each API, and says what it reaches; tells whether there was any.
     async fn reaches(&self, tenant: &TenantId) -> anyhow::Result<bool> {
         let mut any = false;
+        let mut pauses = PAUSES.into_iter();
         for (label, audience) in &self.audiences {
-            let outcome = match self.token(tenant, audience).await {
+            let key = TokenKey {
+                identity: Arc::clone(&self.identity.name),
+                tenant: tenant.clone(),
+                audience: audience.clone(),
+            };
+            let outcome = match self.token(&key, &mut pauses).await {
                 Ok(token) => {
                     any = true;
                     format!("ok\n{}", check::describe(&token)?)
@@ -59,27 +65,24 @@ impl Proof<'_> {
         Ok(any)
     }
 
-    /// A token of the tenant. A consent takes some time to spread, and Entra ID minds many equal requests.
+    /// A consent takes some time to spread, and Entra ID minds many equal requests: so there are few pauses, for all APIs.
     async fn token(
         &self,
-        tenant: &TenantId,
-        audience: &Audience,
+        key: &TokenKey,
+        pauses: &mut impl Iterator<Item = Duration>,
     ) -> Result<Arc<AccessToken>, NoToken> {
-        let key = TokenKey {
-            identity: Arc::clone(&self.identity.name),
-            tenant: tenant.clone(),
-            audience: audience.clone(),
-        };
-        for pause in PAUSES {
-            match self.ask(&key).await {
-                Err(none) if none.error.code().is_some_and(aadsts::is_cured_by_consent) => {
-                    tracing::info!(pause_s = pause.as_secs(), "the consent has not spread yet");
-                    tokio::time::sleep(pause).await;
-                }
-                outcome => return outcome,
-            }
+        loop {
+            let none = match self.ask(key).await {
+                Ok(token) => return Ok(token),
+                Err(none) => none,
+            };
+            let cured = none.error.code().is_some_and(aadsts::is_cured_by_consent);
+            let Some(pause) = pauses.next().filter(|_| cured) else {
+                return Err(none);
+            };
+            tracing::info!(pause_s = pause.as_secs(), "the consent has not spread yet");
+            tokio::time::sleep(pause).await;
         }
-        self.ask(&key).await
     }
 
     /// Asks with a cache of its own, which remembers no failure.
@@ -102,11 +105,10 @@ impl Proof<'_> {
     }
 }
 
-/// Half a minute in all.
-const PAUSES: [Duration; 5] = [
+/// Between asking again.
+const PAUSES: [Duration; 4] = [
     Duration::from_secs(1),
     Duration::from_secs(2),
     Duration::from_secs(4),
     Duration::from_secs(8),
-    Duration::from_secs(15),
 ];
