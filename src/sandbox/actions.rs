@@ -37,7 +37,8 @@ impl Action {
         let (effect, usual) = Effect::parse(&kind, &value, &mut modifiers)?;
         modifiers.refuse_left(&kind)?;
         match (&effect, queue) {
-            (Effect::Entra(_), Queue::Api) | (Effect::Api(_) | Effect::Partial, Queue::Token) => {
+            (Effect::Entra(_), Queue::Api | Queue::Managed)
+            | (Effect::Api(_) | Effect::Partial, Queue::Token | Queue::Managed) => {
                 return Err(ScriptError::Queue {
                     kind,
                     queue: queue.name(),
@@ -54,7 +55,8 @@ impl Action {
                 | Effect::Damage(_)
                 | Effect::Plain(_),
                 Queue::Api,
-            ) => {}
+            )
+            | (Effect::Wait(_) | Effect::Damage(_) | Effect::Plain(_), Queue::Managed) => {}
         }
         if path.is_some() && queue == Queue::Token {
             return Err(ScriptError::Queue {
@@ -94,6 +96,8 @@ impl Action {
 pub(crate) enum Queue {
     Token,
     Api,
+    /// Of managed identities.
+    Managed,
 }
 
 impl Queue {
@@ -101,6 +105,7 @@ impl Queue {
         match self {
             Self::Token => "token",
             Self::Api => "api",
+            Self::Managed => "managed",
         }
     }
 }

@@ -35,6 +35,15 @@ pub(crate) fn json(status: StatusCode, body: &Value) -> Answer {
     Answer::with_body(status, "application/json; charset=utf-8", body.to_string())
 }
 
+/// A page for a person; title and body are HTML.
+pub(crate) fn page(status: StatusCode, title: &str, body: &str) -> Answer {
+    let page = format!(
+        "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>{title}</title></head>\
+         <body><h1>{title}</h1>{body}</body></html>\n"
+    );
+    Answer::with_body(status, "text/html; charset=utf-8", page)
+}
+
 /// An error page as front doors send it.
 pub(crate) fn html(status: StatusCode) -> Answer {
     let (code, reason) = (

@@ -29,12 +29,12 @@ pub(crate) fn check(
     if issuer.eq_ignore_ascii_case(&state.options.client_id) {
         return of_certificate(state, endpoint, tenant, &assertion);
     }
+    let subject = assertion.text("sub").unwrap_or_default();
     let trusted = federation::trusted(state)
         .into_iter()
-        .find(|trusted| trusted.issuer == issuer)
+        .find(|trusted| trusted.issuer == issuer && trusted.subject == subject)
         .ok_or_else(|| EntraError::usual(&NO_FEDERATION))?;
-    let subject = assertion.text("sub").unwrap_or_default();
-    if subject != trusted.subject || !assertion.is_for(&[federation::AUDIENCE.to_owned()]) {
+    if !assertion.is_for(&[federation::AUDIENCE.to_owned()]) {
         return Err(EntraError::usual(&NO_FEDERATION));
     }
     assertion.verify(trusted.key, &[Algorithm::RS256])?;

@@ -176,7 +176,9 @@ impl Exchange<'_> {
         }
         let own = match self.listener {
             Listener::Graph => &self.state.origins.graph,
-            Listener::Defender | Listener::Entra => &self.state.origins.defender,
+            Listener::Defender | Listener::Entra | Listener::Managed => {
+                &self.state.origins.defender
+            }
         };
         self.state.api.answer(&Call {
             tenant: &grant.tenant,
@@ -278,7 +280,7 @@ impl Exchange<'_> {
                 ));
                 labels.push((HeaderName::from_static("request-id"), id));
             }
-            Listener::Defender | Listener::Entra => {
+            Listener::Defender | Listener::Entra | Listener::Managed => {
                 labels.push((HeaderName::from_static("x-ms-request-id"), id));
             }
         }

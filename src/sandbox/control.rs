@@ -12,12 +12,12 @@ use url::form_urlencoded;
 use super::answers::{json as json_answer, plain_text};
 use super::api::Answer;
 use super::counters::InFlight;
-use super::federation;
 use super::outgoing::Outgoing;
 use super::requests::Recorded;
 use super::script::{Script, ScriptError, flag, object, text};
 use super::state::{Listener, State};
 use super::wire::{self, Abort, Delivery};
+use super::{control_sign_in, federation};
 
 /// Whether a path is answered here rather than by the stand-in.
 pub(crate) fn is_control(path: &str) -> bool {
@@ -59,6 +59,8 @@ async fn route(
         (&Method::POST, "/_sandbox/faults") => script(state, body)?,
         (&Method::POST, "/_sandbox/reset") => reset(state, body)?,
         (&Method::POST, "/_sandbox/release") => release(state, body)?,
+        (&Method::POST, "/_sandbox/device") => control_sign_in::device(state, body)?,
+        (&Method::POST, "/_sandbox/revoke") => control_sign_in::revoke(state, body)?,
         (_, path) if PATHS.iter().any(|(_, known, _)| *known == path) => {
             return Err(ControlError::Method);
         }
@@ -78,7 +80,7 @@ enum ControlError {
     #[error(transparent)]
     Script(#[from] ScriptError),
     #[error(
-        "`{0}` cannot be waited for; token_requests=N, api_calls=N, aborted=N and held=NAME can"
+        "`{0}` cannot be waited for; token_requests=N, device_polls=N, managed_requests=N, api_calls=N, aborted=N and held=NAME can"
     )]
     Condition(String),
     #[error("it did not happen within {} seconds", PATIENCE.as_secs())]
@@ -110,8 +112,8 @@ fn stats(state: &State) -> Value {
     let mut counts = state.counters.to_json();
     counts["executions"] = json!(state.api.executions());
     counts["held"] = json!(state.holds.counts());
-    let (token, api) = state.faults.waiting();
-    counts["queued"] = json!({"token": token, "api": api});
+    counts["queued"] = state.faults.waiting();
+    counts["managed_requests"] = state.managed.counts();
     counts
 }
 
@@ -130,8 +132,7 @@ fn federated_token(state: &State, query: &str) -> Result<Answer, ControlError> {
 
 fn script(state: &State, body: &[u8]) -> Result<Value, ScriptError> {
     state.apply(|settings| Script::parse(body, settings))?;
-    let (token, api) = state.faults.waiting();
-    Ok(json!({"queued": {"token": token, "api": api}}))
+    Ok(json!({"queued": state.faults.waiting()}))
 }
 
 fn reset(state: &State, body: &[u8]) -> Result<Value, ScriptError> {
@@ -182,6 +183,8 @@ async fn wait(state: &State, query: &str) -> Result<Value, ControlError> {
 
 enum Condition {
     TokenRequests(u64),
+    DevicePolls(u64),
+    ManagedRequests(u64),
     ApiCalls(u64),
     Aborted(u64),
     Held(String),
@@ -193,6 +196,8 @@ impl Condition {
         let number = || value.parse().map_err(|_| refuse());
         match name {
             "token_requests" => number().map(Self::TokenRequests),
+            "device_polls" => number().map(Self::DevicePolls),
+            "managed_requests" => number().map(Self::ManagedRequests),
             "api_calls" => number().map(Self::ApiCalls),
             "aborted" => number().map(Self::Aborted),
             "held" => Ok(Self::Held(value.to_owned())),
@@ -203,6 +208,8 @@ impl Condition {
     fn holds(&self, state: &State) -> bool {
         match self {
             Self::TokenRequests(wanted) => state.counters.token_requests() >= *wanted,
+            Self::DevicePolls(wanted) => state.counters.device_polls() >= *wanted,
+            Self::ManagedRequests(wanted) => state.managed.requests() >= *wanted,
             Self::ApiCalls(wanted) => state.counters.api_calls() >= *wanted,
             Self::Aborted(wanted) => state.counters.aborted() >= *wanted,
             Self::Held(name) => state.holds.holding(name),
@@ -219,7 +226,7 @@ const PATHS: &[(&str, &str, &str)] = &[
     (
         "GET",
         "/_sandbox/stats",
-        "counts token requests, API calls, connections, executions and aborted requests",
+        "counts token requests, requests of managed identities, API calls, connections, executions and aborted requests",
     ),
     (
         "GET",
@@ -229,7 +236,7 @@ const PATHS: &[(&str, &str, &str)] = &[
     (
         "GET",
         "/_sandbox/wait",
-        "answers when token_requests=N, api_calls=N, aborted=N or held=NAME is reached",
+        "answers when token_requests=N, device_polls=N, managed_requests=N, api_calls=N, aborted=N or held=NAME is reached",
     ),
     (
         "GET",
@@ -240,6 +247,16 @@ const PATHS: &[(&str, &str, &str)] = &[
         "POST",
         "/_sandbox/faults",
         "changes settings and scripts the next answers",
+    ),
+    (
+        "POST",
+        "/_sandbox/device",
+        "enters a device's code: {\"user_code\": …, \"user\": …}, or {\"action\": \"decline\"} or \"expire\"",
+    ),
+    (
+        "POST",
+        "/_sandbox/revoke",
+        "revokes what was issued so far: {\"user\": …} or {\"app\": true}",
     ),
     (
         "POST",

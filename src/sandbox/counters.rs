@@ -1,6 +1,6 @@
 //! What happened so far, for `GET /_sandbox/stats` and `GET /_sandbox/wait`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex};
 
 use http::StatusCode;
@@ -29,15 +29,32 @@ impl Counters {
     }
 
     /// A token request arrived, whatever becomes of it.
-    pub(crate) fn token_request(&self, request: TokenRequest, with_claims: bool) {
+    pub(crate) fn token_request(&self, arrival: Arrival) {
+        let Arrival {
+            request,
+            grant,
+            claims,
+        } = arrival;
         self.update(|totals| {
             totals.token_requests += 1;
-            totals.with_claims += u64::from(with_claims);
+            *totals.by_grant.entry(grant).or_default() += 1;
+            if let Some(claims) = claims {
+                totals.with_claims += 1;
+                if totals.claims.len() == MAX_CLAIMS {
+                    totals.claims.pop_front();
+                }
+                totals.claims.push_back(claims);
+            }
             let room =
                 totals.by_client.len() < MAX_CLIENTS || totals.by_client.contains_key(&request);
             let key = if room { request } else { TokenRequest::other() };
             *totals.by_client.entry(key).or_default() += 1;
         });
+    }
+
+    /// A device polled, whatever it is told.
+    pub(crate) fn device_poll(&self) {
+        self.update(|totals| totals.device_polls += 1);
     }
 
     /// An API call arrived, whatever becomes of it.
@@ -59,6 +76,10 @@ impl Counters {
 
     pub(crate) fn token_requests(&self) -> u64 {
         lock(&self.totals).token_requests
+    }
+
+    pub(crate) fn device_polls(&self) -> u64 {
+        lock(&self.totals).device_polls
     }
 
     pub(crate) fn api_calls(&self) -> u64 {
@@ -85,7 +106,14 @@ impl Counters {
             .map(|(status, count)| (status.to_string(), *count))
             .collect();
         json!({
-            "token_requests": {"total": totals.token_requests, "with_claims": totals.with_claims, "by": by},
+            "token_requests": {
+                "total": totals.token_requests,
+                "with_claims": totals.with_claims,
+                "claims": totals.claims,
+                "by_grant": totals.by_grant,
+                "by": by,
+            },
+            "device_polls": totals.device_polls,
             "api_calls": {"total": totals.api_calls, "by_family": totals.by_family, "by_status": by_status},
             "connections": totals.connections,
             "aborted": totals.aborted,
@@ -96,6 +124,13 @@ impl Counters {
         change(&mut lock(&self.totals));
         self.changes.notify();
     }
+}
+
+/// A token request as it came.
+pub(crate) struct Arrival {
+    pub(crate) request: TokenRequest,
+    pub(crate) grant: String,
+    pub(crate) claims: Option<String>,
 }
 
 /// Who asked for which token: the key a client's single-flight and caching are judged by.
@@ -150,6 +185,10 @@ impl Drop for InFlight {
 struct Totals {
     token_requests: u64,
     with_claims: u64,
+    /// The last `claims`, oldest first.
+    claims: VecDeque<String>,
+    by_grant: BTreeMap<String, u64>,
+    device_polls: u64,
     by_client: BTreeMap<TokenRequest, u64>,
     api_calls: u64,
     by_family: BTreeMap<&'static str, u64>,
@@ -160,3 +199,5 @@ struct Totals {
 
 /// Distinct token requesters told apart; the rest are counted together.
 const MAX_CLIENTS: usize = 10_000;
+/// Values of `claims` that are kept.
+const MAX_CLAIMS: usize = 100;

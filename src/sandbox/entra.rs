@@ -1,4 +1,4 @@
-//! The Entra stand-in: the token endpoint for the client credentials grant.
+//! The Entra stand-in: the token endpoint, and the way to everything else on the login host.
 
 use http::header::{CACHE_CONTROL, EXPIRES, PRAGMA, RETRY_AFTER, SET_COOKIE};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
@@ -13,12 +13,12 @@ use super::counters::InFlight;
 use super::effects::{Damage, Effect, Plain, StatusFault};
 use super::entra_errors::EntraError;
 use super::issue::issue;
-use super::metadata;
 use super::outgoing::Outgoing;
 use super::settings::{RefreshIn, Settings};
 use super::state::{Listener, State, guid};
-use super::token_form::{Endpoint, Form};
+use super::token_form::{Endpoint, Form, Purpose};
 use super::wire::{self, Abort, Delivery};
+use super::{device_form, metadata, pages};
 
 /// Answers a request to the login host.
 pub(crate) async fn answer(
@@ -32,14 +32,21 @@ pub(crate) async fn answer(
     let body = wire::read(body, MAX_BODY, &recorded).await?;
     let settings = state.settings();
     let (mut answer, damage) = match (Endpoint::of(parts.uri.path()), body) {
-        (None, _) => (metadata::answer(state, &parts.uri, &caller), None),
+        (None, _) => {
+            let page = pages::answer(state, &caller, &parts.method, &parts.uri);
+            let answer = page.unwrap_or_else(|| metadata::answer(state, &parts.uri, &caller));
+            (answer, None)
+        }
         (Some(_), None) => (
             caller.refuse(&EntraError::usual(&aadsts::MALFORMED), &settings),
             None,
         ),
         (Some(endpoint), Some(body)) if parts.method == Method::POST => {
             let form = Form::parse(&parts.headers, &body);
-            token_request(state, &caller, &endpoint, &form).await
+            match endpoint.purpose {
+                Purpose::Token => token_request(state, &caller, &endpoint, &form).await,
+                Purpose::DeviceCode => (device_code(state, &caller, &endpoint, &form), None),
+            }
         }
         (Some(_), Some(_)) => (
             caller.refuse(&EntraError::usual(&aadsts::POST_ONLY), &settings),
@@ -57,10 +64,7 @@ async fn token_request(
     endpoint: &Endpoint,
     form: &Form,
 ) -> (Answer, Option<Damage>) {
-    let with_claims = form.get("claims").is_some();
-    state
-        .counters
-        .token_request(form.key(endpoint), with_claims);
+    count(state, endpoint, form);
     match state.faults.take(Queue::Token, Listener::Entra, "") {
         Some(Effect::Plain(plain)) => (scripted(plain), None),
         Some(Effect::Entra(row)) => (
@@ -75,6 +79,24 @@ async fn token_request(
         Some(Effect::Api(_) | Effect::Partial) | None => {
             (caller.token(state, endpoint, form), None)
         }
+    }
+}
+
+/// Polls that are only told to wait are counted for themselves.
+fn count(state: &State, endpoint: &Endpoint, form: &Form) {
+    let device_code = form.device_code();
+    if device_code.is_some() {
+        state.counters.device_poll();
+    }
+    if !device_code.is_some_and(|code| state.devices.is_pending(code)) {
+        state.counters.token_request(form.arrival(endpoint));
+    }
+}
+
+fn device_code(state: &State, caller: &Caller, endpoint: &Endpoint, form: &Form) -> Answer {
+    match device_form::begin(state, endpoint, form) {
+        Ok(body) => json(StatusCode::OK, &body),
+        Err(error) => caller.refuse(&error, &state.settings()),
     }
 }
 
@@ -114,6 +136,11 @@ impl Caller {
                 .push((HeaderName::from_static("x-ms-clitelem"), value));
         }
         answer
+    }
+
+    /// The words of an error, with the numbers of this exchange.
+    pub(crate) fn describe(&self, error: &EntraError, settings: &Settings) -> String {
+        error.describe(&self.trace_id, &self.correlation_id, settings)
     }
 
     fn token(&self, state: &State, endpoint: &Endpoint, form: &Form) -> Answer {

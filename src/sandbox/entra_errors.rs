@@ -4,7 +4,7 @@ use std::time::SystemTime;
 
 use serde_json::{Map, Value, json};
 
-use super::aadsts::Row;
+use super::aadsts::{Row, UNKNOWN_TENANT};
 use super::settings::Settings;
 
 /// An error to answer with: a row and what to say about this request.
@@ -27,15 +27,33 @@ impl EntraError {
         Self { row: *row, text }
     }
 
+    pub(crate) fn unknown_tenant(name: &str) -> Self {
+        let text = format!(
+            "Tenant '{name}' not found. Check that you have the right tenant id and cloud."
+        );
+        Self::saying(&UNKNOWN_TENANT, text)
+    }
+
+    /// The description, with the numbers of the exchange behind it.
+    pub(crate) fn describe(
+        &self,
+        trace_id: &str,
+        correlation_id: &str,
+        settings: &Settings,
+    ) -> String {
+        let timestamp = timestamp(SystemTime::now());
+        let gap = if settings.crlf_errors { "\r\n" } else { " " };
+        format!(
+            "AADSTS{}: {}{gap}Trace ID: {trace_id}{gap}Correlation ID: {correlation_id}{gap}Timestamp: {timestamp}",
+            self.row.code, self.text
+        )
+    }
+
     /// The body. `trace_id` is the `x-ms-request-id` of the answer, `correlation_id` the caller's
     /// `client-request-id`.
     pub(crate) fn body(&self, trace_id: &str, correlation_id: &str, settings: &Settings) -> Value {
         let timestamp = timestamp(SystemTime::now());
-        let gap = if settings.crlf_errors { "\r\n" } else { " " };
-        let description = format!(
-            "AADSTS{}: {}{gap}Trace ID: {trace_id}{gap}Correlation ID: {correlation_id}{gap}Timestamp: {timestamp}",
-            self.row.code, self.text
-        );
+        let description = self.describe(trace_id, correlation_id, settings);
         let mut body = Map::new();
         body.insert("error".into(), self.row.error.into());
         body.insert("error_description".into(), description.into());

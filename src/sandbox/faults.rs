@@ -3,6 +3,8 @@
 use std::collections::VecDeque;
 use std::sync::Mutex;
 
+use serde_json::{Value, json};
+
 use super::actions::{Action, Queue, Times};
 use super::effects::Effect;
 use super::script::ScriptError;
@@ -18,15 +20,16 @@ impl Faults {
         Self(Mutex::new(Queues::default()))
     }
 
-    /// Appends to both queues, or to neither when they would grow beyond 1000 actions.
-    pub(crate) fn append(&self, token: Vec<Action>, api: Vec<Action>) -> Result<(), ScriptError> {
+    /// Appends to the queues, or to none when they would grow beyond 1000 actions.
+    pub(crate) fn append(&self, more: Queues) -> Result<(), ScriptError> {
         let mut queues = lock(&self.0);
-        let total = queues.token.len() + queues.api.len() + token.len() + api.len();
+        let total = queues.len() + more.len();
         if total > CAPACITY {
             return Err(ScriptError::TooMany(total));
         }
-        queues.token.extend(token);
-        queues.api.extend(api);
+        queues.token.extend(more.token);
+        queues.api.extend(more.api);
+        queues.managed.extend(more.managed);
         Ok(())
     }
 
@@ -36,6 +39,7 @@ impl Faults {
         let actions = match queue {
             Queue::Token => &mut queues.token,
             Queue::Api => &mut queues.api,
+            Queue::Managed => &mut queues.managed,
         };
         if actions.is_empty() {
             return None;
@@ -59,10 +63,10 @@ impl Faults {
         }
     }
 
-    /// Actions waiting in the token queue and in the API queue.
-    pub(crate) fn waiting(&self) -> (usize, usize) {
+    /// How many actions wait in each queue, as the control answers say it.
+    pub(crate) fn waiting(&self) -> Value {
         let queues = lock(&self.0);
-        (queues.token.len(), queues.api.len())
+        json!({"token": queues.token.len(), "api": queues.api.len(), "managed": queues.managed.len()})
     }
 
     pub(crate) fn clear(&self) {
@@ -70,18 +74,24 @@ impl Faults {
     }
 }
 
+/// Actions for each kind of stand-in.
 #[derive(Default)]
-struct Queues {
-    token: VecDeque<Action>,
-    api: VecDeque<Action>,
+pub(crate) struct Queues {
+    pub(crate) token: VecDeque<Action>,
+    pub(crate) api: VecDeque<Action>,
+    pub(crate) managed: VecDeque<Action>,
+}
+
+impl Queues {
+    fn len(&self) -> usize {
+        self.token.len() + self.api.len() + self.managed.len()
+    }
 }
 
 const CAPACITY: usize = 1000;
 
 #[cfg(test)]
 mod tests {
-    use serde_json::{Value, json};
-
     use super::*;
 
     fn faults(actions: &Value) -> Faults {
@@ -89,7 +99,7 @@ mod tests {
         let settings = super::super::settings::Settings::initial(&super::super::Options::default());
         let script = super::super::script::Script::parse(body.as_bytes(), &settings).unwrap();
         let faults = Faults::new();
-        faults.append(script.token, script.api).unwrap();
+        faults.append(script.actions).unwrap();
         faults
     }
 
@@ -114,7 +124,7 @@ mod tests {
             delays(&faults, "/a", 6),
             [Some(1), Some(1), None, Some(2), None, None]
         );
-        assert_eq!(faults.waiting(), (0, 0));
+        assert_eq!(faults.waiting()["api"], 0);
     }
 
     #[test]

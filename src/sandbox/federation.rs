@@ -13,7 +13,7 @@ use super::tokens::unix_now;
 /// The one audience that such a token must have.
 pub(crate) const AUDIENCE: &str = "api://AzureADTokenExchange";
 
-/// Object id of the managed identity that the application trusts.
+/// Object id of the machine's own managed identity.
 pub(crate) const MANAGED_IDENTITY: &str = "5a9db0c5-0000-4000-8000-0000000000ee";
 
 /// A federated credential of the application: whose tokens about whom it accepts.
@@ -23,7 +23,7 @@ pub(crate) struct Trusted<'a> {
     pub(crate) key: &'a PublicKey,
 }
 
-pub(crate) fn trusted(state: &State) -> [Trusted<'_>; 2] {
+pub(crate) fn trusted(state: &State) -> [Trusted<'_>; 3] {
     [
         Trusted {
             issuer: issuer(state),
@@ -35,6 +35,11 @@ pub(crate) fn trusted(state: &State) -> [Trusted<'_>; 2] {
             subject: MANAGED_IDENTITY,
             key: state.keys.tokens.public(),
         },
+        Trusted {
+            issuer: directory(state),
+            subject: &state.options.managed_object_id,
+            key: state.keys.tokens.public(),
+        },
     ]
 }
 
@@ -44,10 +49,10 @@ pub(crate) fn token(state: &State, subject: &str) -> String {
     state.keys.federation.sign(&claims)
 }
 
-/// The token that the managed identity gets for [`AUDIENCE`].
-pub(crate) fn managed_identity_token(state: &State, lifetime: Duration) -> String {
-    let mut claims = claims(&directory(state), MANAGED_IDENTITY, lifetime);
-    claims["oid"] = MANAGED_IDENTITY.into();
+/// The token that the managed identity of this object id gets for [`AUDIENCE`].
+pub(crate) fn managed_identity_token(state: &State, object_id: &str, lifetime: Duration) -> String {
+    let mut claims = claims(&directory(state), object_id, lifetime);
+    claims["oid"] = object_id.into();
     claims["tid"] = state.options.tenant.as_str().into();
     state.keys.tokens.sign(&claims)
 }

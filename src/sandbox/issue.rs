@@ -1,4 +1,4 @@
-//! The client credentials grant: who gets which token.
+//! Who gets which token: the way from a token request to its grant, and the grant of applications.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -9,18 +9,22 @@ use crate::cloud::Family;
 use super::aadsts;
 use super::claims::Claims;
 use super::client_auth::authenticate;
+use super::consent::Consent;
+use super::delegated::Request;
 use super::entra_errors::EntraError;
 use super::family;
 use super::roles;
 use super::state::State;
-use super::token_form::{CLIENT_CREDENTIALS, Endpoint, Form, Version};
+use super::token_form::{CLIENT_CREDENTIALS, DEVICE_CODE, DEVICE_CODE_V1, Endpoint, Form, Version};
 use super::tokens::Order;
 
 /// A new token and what the answer says about it.
 pub(crate) struct Issued {
-    token: String,
-    resource: String,
-    lifetime: Duration,
+    pub(crate) token: String,
+    pub(crate) resource: String,
+    pub(crate) lifetime: Duration,
+    /// What the answer to a user has besides.
+    pub(crate) more: Map<String, Value>,
 }
 
 impl Issued {
@@ -46,36 +50,65 @@ impl Issued {
             body.insert("resource".into(), self.resource.into());
         }
         body.insert("access_token".into(), self.token.into());
+        body.extend(self.more);
         Value::Object(body)
     }
 }
 
+/// Answers a token request.
 pub(crate) fn issue(state: &State, endpoint: &Endpoint, form: &Form) -> Result<Issued, EntraError> {
     let options = &state.options;
-    let tenant = options.tenant_named(&endpoint.tenant).ok_or_else(|| {
-        let text = format!(
-            "Tenant '{}' not found. Check that you have the right tenant id and cloud.",
-            endpoint.tenant
-        );
-        EntraError::saying(&aadsts::UNKNOWN_TENANT, text)
-    })?;
-    if form.require("grant_type")? != CLIENT_CREDENTIALS {
+    let settings = state.settings();
+    let for_app = form.get("grant_type") == Some(CLIENT_CREDENTIALS);
+    let tenant = if for_app {
+        // An application is in no tenant of its own, so an alias doesn't say which is meant.
+        let known = options.tenant_named(&endpoint.tenant);
+        known.ok_or_else(|| EntraError::unknown_tenant(&endpoint.tenant))?
+    } else {
+        options.tenant_of_user(&endpoint.tenant)?
+    };
+    let grant = form.require("grant_type")?;
+    if !GRANTS.contains(&grant) {
         return Err(EntraError::usual(&aadsts::BAD_GRANT_TYPE));
     }
+    let consent = Consent::of(&settings, tenant);
+    consent.has_app(form.client_id.as_deref().unwrap_or_default(), tenant)?;
     let client = authenticate(state, endpoint, tenant, form)?;
-    let claims = Claims::read(form.get("claims"))?;
-    let (resource, family) = resource(endpoint, tenant, form)?;
-    let settings = state.settings();
+    consent.lets_in()?;
+    let request = Request {
+        state,
+        settings: &settings,
+        endpoint,
+        form,
+        client,
+        claims: Claims::read(form.get("claims"))?,
+    };
+    match grant {
+        CLIENT_CREDENTIALS => application(request, tenant),
+        _ if tenant != options.tenant => Err(EntraError::usual(&aadsts::UNKNOWN_USER)),
+        "authorization_code" => request.code(),
+        "refresh_token" => request.refresh(),
+        "password" => request.password(),
+        _ => request.device(),
+    }
+}
+
+/// `client_credentials`.
+fn application(request: Request<'_>, tenant: &str) -> Result<Issued, EntraError> {
+    let Request {
+        state, settings, ..
+    } = request;
+    let (resource, family) = resource(request.endpoint, request.form)?;
     let lifetime = settings.token_lifetime.pick();
     let token = state.tokens.issue(Order {
         family,
         audience: resource.clone(),
         tenant: tenant.to_owned(),
-        client_id: client.id,
+        client_id: request.client.id,
         roles: settings.roles.clone().unwrap_or_else(|| roles::all(family)),
         user: None,
-        proof: client.proof,
-        claims,
+        proof: request.client.proof,
+        claims: request.claims,
         lifetime,
         opaque: settings.opaque_tokens,
     });
@@ -83,15 +116,12 @@ pub(crate) fn issue(state: &State, endpoint: &Endpoint, form: &Form) -> Result<I
         token,
         resource,
         lifetime,
+        more: Map::new(),
     })
 }
 
 /// The one resource a token is asked for.
-fn resource(
-    endpoint: &Endpoint,
-    tenant: &str,
-    form: &Form,
-) -> Result<(String, Family), EntraError> {
+fn resource(endpoint: &Endpoint, form: &Form) -> Result<(String, Family), EntraError> {
     let resource = match endpoint.version {
         Version::V1 => form.require("resource")?,
         Version::V2 => {
@@ -112,12 +142,23 @@ fn resource(
             })?
         }
     };
-    let family = family::of_resource(resource).ok_or_else(|| {
-        let text = format!(
-            "The resource principal named {resource} was not found in the tenant named {tenant}. This can happen if \
-             the application has not been installed by the administrator of the tenant."
-        );
-        EntraError::saying(&aadsts::UNKNOWN_RESOURCE, text)
-    })?;
+    let family = family::of_resource(resource).ok_or_else(|| unknown_resource(resource))?;
     Ok((resource.to_owned(), family))
 }
+
+pub(crate) fn unknown_resource(resource: &str) -> EntraError {
+    let text = format!(
+        "The resource principal named {resource} was not found in the tenant. This can happen if the application has not \
+         been installed by the administrator of the tenant."
+    );
+    EntraError::saying(&aadsts::UNKNOWN_RESOURCE, text)
+}
+
+const GRANTS: &[&str] = &[
+    CLIENT_CREDENTIALS,
+    "authorization_code",
+    "refresh_token",
+    "password",
+    DEVICE_CODE,
+    DEVICE_CODE_V1,
+];

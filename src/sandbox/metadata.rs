@@ -30,6 +30,7 @@ pub(crate) fn answer(state: &State, uri: &Uri, caller: &Caller) -> Answer {
         [_, "discovery", "v2.0", "keys"] | [_, "discovery", "keys"] => {
             json_answer(StatusCode::OK, &state.keys.tokens.set())
         }
+        ["common", "userrealm", user] => json_answer(StatusCode::OK, &realm(user)),
         ["common", "discovery", "instance"] => json_answer(StatusCode::OK, &instance(state)),
         _ => Answer::without_body(StatusCode::NOT_FOUND),
     }
@@ -54,6 +55,9 @@ fn openid(state: &State, tenant: &str, version: &str, caller: &Caller) -> Answer
         "jwks_uri": format!("{origin}/{tenant}/discovery{version}/keys"),
         "response_modes_supported": ["query", "fragment", "form_post"],
         "response_types_supported": ["code"],
+        "scopes_supported": ["openid", "profile", "email", "offline_access"],
+        "claims_supported": ["sub", "iss", "aud", "exp", "iat", "nonce", "preferred_username", "name", "tid", "oid", "ver"],
+        "code_challenge_methods_supported": ["plain", "S256"],
         "subject_types_supported": ["pairwise"],
         "id_token_signing_alg_values_supported": ["RS256"],
         "issuer": issuer,
@@ -65,6 +69,20 @@ fn openid(state: &State, tenant: &str, version: &str, caller: &Caller) -> Answer
         "msgraph_host": "graph.microsoft.com",
     });
     json_answer(StatusCode::OK, &body)
+}
+
+/// Every user's account is kept here, and not by another identity provider.
+fn realm(user: &str) -> Value {
+    let domain = user
+        .rsplit_once(['@', '%'])
+        .map_or(user, |(_, domain)| domain);
+    json!({
+        "ver": "1.0",
+        "account_type": "Managed",
+        "domain_name": domain.trim_start_matches("40"),
+        "cloud_instance_name": "microsoftonline.com",
+        "cloud_audience_urn": "urn:federation:MicrosoftOnline",
+    })
 }
 
 /// One cloud with one host: this one.

@@ -5,20 +5,30 @@
 
 mod aadsts;
 mod actions;
+mod admin_consent;
 mod answers;
 mod api;
 mod assertion;
+mod authorize;
 mod blobs;
 mod calls;
 mod certificate;
 mod changes;
 mod claims;
 mod client_auth;
+mod codes;
+mod consent;
 mod control;
+mod control_sign_in;
 mod counters;
+mod delegated;
+mod device;
+mod device_form;
+mod device_page;
 mod effects;
 mod entra;
 mod entra_errors;
+mod entra_settings;
 mod family;
 mod faults;
 mod federation;
@@ -26,15 +36,20 @@ mod gate;
 mod gzip;
 mod holds;
 mod issue;
+mod managed;
 mod metadata;
 mod modifiers;
 mod outgoing;
+mod pages;
 mod path;
 mod rates;
+mod redirect;
 mod requests;
 mod roles;
+mod scopes;
 mod script;
 mod serve;
+mod sessions;
 mod settings;
 mod signing;
 mod state;
@@ -48,7 +63,7 @@ mod wire;
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -59,6 +74,7 @@ use tokio_rustls::TlsAcceptor;
 pub use settings::Links;
 pub use users::SandboxUser;
 
+use entra_errors::EntraError;
 use serve::Door;
 use state::{Listener, Origins, State};
 use tls::Identity;
@@ -72,7 +88,7 @@ pub struct Sandbox {
 }
 
 impl Sandbox {
-    /// Binds three loopback ports, makes a certificate authority for this start alone, and serves on the current tokio
+    /// Binds four loopback ports, makes a certificate authority for this start alone, and serves on the current tokio
     /// runtime.
     ///
     /// # Errors
@@ -86,10 +102,12 @@ impl Sandbox {
         let entra = bind(options.entra_port).await?;
         let defender = bind(options.defender_port).await?;
         let graph = bind(options.graph_port).await?;
+        let managed = bind(options.managed_identity_port).await?;
         let origins = Origins {
             entra: origin(&entra)?,
             defender: origin(&defender)?,
             graph: origin(&graph)?,
+            managed: format!("http://{}", managed.local_addr()?),
         };
         let state = Arc::new(State::new(options, origins).map_err(io::Error::other)?);
         let acceptor = TlsAcceptor::from(server);
@@ -98,10 +116,13 @@ impl Sandbox {
             (Listener::Entra, entra),
             (Listener::Defender, defender),
             (Listener::Graph, graph),
+            (Listener::Managed, managed),
         ] {
+            // The endpoint of managed identities is local to a machine: it has no TLS.
+            let tls = listener != Listener::Managed;
             let door = Door {
                 listener,
-                acceptor: acceptor.clone(),
+                acceptor: tls.then(|| acceptor.clone()),
                 state: Arc::clone(&state),
             };
             doors.spawn(door.serve(socket));
@@ -129,6 +150,13 @@ impl Sandbox {
     #[must_use]
     pub fn graph(&self) -> &str {
         &self.state.origins.graph
+    }
+
+    /// Origin of the endpoints of managed identities, `http://127.0.0.1:PORT`; they have the paths of
+    /// `sandbox --upstreams-only`.
+    #[must_use]
+    pub fn managed_identity(&self) -> &str {
+        &self.state.origins.managed
     }
 
     /// Certificate of the authority a client must trust, in PEM. Its key is forgotten at once, so
@@ -218,12 +246,25 @@ pub struct Options {
     pub now: Now,
     /// Whether HTTP/2 is offered beside HTTP/1.1; clients choose by ALPN.
     pub http2: bool,
+    /// Pause that devices must make between two polls; whole seconds count.
+    pub device_interval: Duration,
     /// Loopback port of the Entra stand-in; 0 lets the system choose.
     pub entra_port: u16,
     /// Loopback port of the Defender stand-in; 0 lets the system choose.
     pub defender_port: u16,
     /// Loopback port of the Graph stand-in; 0 lets the system choose.
     pub graph_port: u16,
+    /// Loopback port of the endpoints of managed identities; 0 lets the system choose.
+    pub managed_identity_port: u16,
+    /// Client id of the user-assigned managed identity; the machine has one of its own besides.
+    pub managed_client_id: String,
+    /// Object id of the same.
+    pub managed_object_id: String,
+    /// Azure resource id of the same.
+    pub managed_resource_id: String,
+    /// Where the agent of Azure Arc leaves the key that each request has to be repeated with. Without it, the machine is
+    /// none that Arc knows.
+    pub arc_key_folder: Option<PathBuf>,
 }
 
 impl Default for Options {
@@ -256,9 +297,17 @@ impl Default for Options {
             // 2026-11-01T00:00:00Z.
             now: Now::Fixed(UNIX_EPOCH + Duration::from_hours(498_192)),
             http2: true,
+            device_interval: Duration::from_secs(5),
             entra_port: 0,
             defender_port: 0,
             graph_port: 0,
+            managed_identity_port: 0,
+            managed_client_id: "5a9db0c5-0000-4000-8000-0000000000dd".into(),
+            managed_object_id: "5a9db0c5-0000-4000-8000-0000000000de".into(),
+            managed_resource_id: "/subscriptions/5a9db0c5-0000-4000-8000-0000000000df/resourcegroups/sandbox/providers/\
+                                  Microsoft.ManagedIdentity/userAssignedIdentities/defender-proxy"
+                .into(),
+            arc_key_folder: None,
         }
     }
 }
@@ -282,6 +331,16 @@ impl Options {
             .chain(&self.customers)
             .find(|tenant| tenant.eq_ignore_ascii_case(name))
             .map(String::as_str)
+    }
+
+    /// The tenant whose users sign in under `name`, which may be one of the aliases of the user's own.
+    pub(crate) fn tenant_of_user(&self, name: &str) -> Result<&str, EntraError> {
+        match name {
+            "organizations" | "common" | "consumers" => Ok(&self.tenant),
+            name => self
+                .tenant_named(name)
+                .ok_or_else(|| EntraError::unknown_tenant(name)),
+        }
     }
 }
 

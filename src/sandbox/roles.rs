@@ -30,6 +30,26 @@ pub(crate) fn all(family: Family) -> Vec<String> {
     roles
 }
 
+/// The delegated permission that lets an application do for a user what `role` lets it do for itself.
+///
+/// Defender leaves out the `.All`, but where a permission is about no data of the tenant; Graph has one name for both.
+pub(crate) fn permission(family: Family, role: &str) -> &str {
+    if family == Family::Graph || GLOBAL.contains(&role) {
+        return role;
+    }
+    role.strip_suffix(".All").unwrap_or(role)
+}
+
+/// Every delegated permission of a family.
+pub(crate) fn permissions(family: Family) -> Vec<String> {
+    let mut permissions: Vec<String> = all(family)
+        .iter()
+        .map(|role| permission(family, role).to_owned())
+        .collect();
+    permissions.dedup();
+    permissions
+}
+
 struct Rule {
     family: Family,
     /// As [`ApiPath::is_below`] takes it.
@@ -71,6 +91,14 @@ const QUERY: &[&str] = &["AdvancedQuery.Read.All"];
 const GRAPH_HUNTING: &[&str] = &["ThreatHunting.Read.All"];
 const SOFTWARE: &[&str] = &["Software.Read.All"];
 const RECOMMENDATION: &[&str] = &["SecurityRecommendation.Read.All"];
+
+/// Roles whose delegated permission has the same name.
+const GLOBAL: &[&str] = &[
+    "File.Read.All",
+    "Url.Read.All",
+    "Ip.Read.All",
+    "User.Read.All",
+];
 
 /// First match wins, so actions stand before the collection they belong to.
 #[rustfmt::skip]
@@ -217,6 +245,26 @@ mod tests {
                 "{method} {path}"
             );
         }
+    }
+
+    #[test]
+    fn delegated_permissions_are_named_after_the_roles() {
+        for (family, role, name) in [
+            (Family::Xdr, "Incident.Read.All", "Incident.Read"),
+            (Family::Endpoint, "Machine.Isolate", "Machine.Isolate"),
+            (Family::Endpoint, "Ip.Read.All", "Ip.Read.All"),
+            (
+                Family::Graph,
+                "SecurityAlert.Read.All",
+                "SecurityAlert.Read.All",
+            ),
+        ] {
+            assert_eq!(permission(family, role), name);
+            assert!(permissions(family).contains(&name.to_owned()));
+        }
+        let of_indicators = |name: &&String| *name == "Ti.ReadWrite";
+        let permissions = permissions(Family::Endpoint);
+        assert_eq!(permissions.iter().filter(of_indicators).count(), 1);
     }
 
     #[test]

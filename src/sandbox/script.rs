@@ -1,15 +1,17 @@
 //! Reading the JSON of control requests, with errors that name what is wrong.
 
+use std::collections::VecDeque;
+
 use serde_json::{Map, Value};
 
 use super::actions::{Action, Queue};
+use super::faults::Queues;
 use super::settings::Settings;
 
 /// One `POST /_sandbox/faults`, wholly understood before any of it is applied.
 pub(crate) struct Script {
     pub(crate) settings: Settings,
-    pub(crate) token: Vec<Action>,
-    pub(crate) api: Vec<Action>,
+    pub(crate) actions: Queues,
     pub(crate) revoke_tokens: bool,
 }
 
@@ -18,8 +20,7 @@ impl Script {
     pub(crate) fn parse(body: &[u8], current: &Settings) -> Result<Self, ScriptError> {
         let mut script = Self {
             settings: current.clone(),
-            token: Vec::new(),
-            api: Vec::new(),
+            actions: Queues::default(),
             revoke_tokens: false,
         };
         for (key, value) in object(body)? {
@@ -29,8 +30,9 @@ impl Script {
                         script.settings.set(&key, &value)?;
                     }
                 }
-                "token" => script.token = actions(&key, value, Queue::Token)?,
-                "api" => script.api = actions(&key, value, Queue::Api)?,
+                "token" => script.actions.token = actions(&key, value, Queue::Token)?,
+                "api" => script.actions.api = actions(&key, value, Queue::Api)?,
+                "managed" => script.actions.managed = actions(&key, value, Queue::Managed)?,
                 "revoke_tokens" => script.revoke_tokens = flag(&key, &value)?,
                 _ => return Err(ScriptError::UnknownKey(key)),
             }
@@ -138,7 +140,7 @@ pub(crate) fn as_object(key: &str, value: Value) -> Result<Map<String, Value>, S
     }
 }
 
-fn actions(key: &str, value: Value, queue: Queue) -> Result<Vec<Action>, ScriptError> {
+fn actions(key: &str, value: Value, queue: Queue) -> Result<VecDeque<Action>, ScriptError> {
     let Value::Array(items) = value else {
         return Err(ScriptError::value(key, &value, "a list of actions"));
     };

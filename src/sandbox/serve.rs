@@ -8,6 +8,7 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
@@ -17,13 +18,14 @@ use tokio_rustls::TlsAcceptor;
 use super::outgoing::Outgoing;
 use super::state::{Listener, State};
 use super::wire::Abort;
-use super::{calls, control, entra};
+use super::{calls, control, entra, managed};
 
 /// Where one stand-in lets clients in.
 #[derive(Clone)]
 pub(crate) struct Door {
     pub(crate) listener: Listener,
-    pub(crate) acceptor: TlsAcceptor,
+    /// None for plain HTTP.
+    pub(crate) acceptor: Option<TlsAcceptor>,
     pub(crate) state: Arc<State>,
 }
 
@@ -60,17 +62,22 @@ impl Door {
         }
     }
 
-    async fn connection(self, stream: TcpStream) {
+    async fn connection(&self, stream: TcpStream) {
         // Small answers shall not wait for a full packet; without it they are only slower.
         let _ = stream.set_nodelay(true);
-        let stream = match timeout(HANDSHAKE, self.acceptor.accept(stream)).await {
-            Ok(Ok(stream)) => stream,
+        let Some(acceptor) = &self.acceptor else {
+            return self.http(stream).await;
+        };
+        match timeout(HANDSHAKE, acceptor.accept(stream)).await {
+            Ok(Ok(stream)) => self.http(stream).await,
             Ok(Err(error)) => {
                 tracing::debug!(stand_in = self.listener.name(), %error, "no TLS");
-                return;
             }
-            Err(_) => return,
-        };
+            Err(_) => {}
+        }
+    }
+
+    async fn http<S: AsyncRead + AsyncWrite + Unpin + 'static>(&self, stream: S) {
         self.state.counters.connection(self.listener);
         let mut builder = Builder::new(TokioExecutor::new());
         builder
@@ -102,6 +109,7 @@ async fn handle(
     match listener {
         Listener::Entra => entra::answer(&state, request).await,
         Listener::Defender | Listener::Graph => calls::answer(&state, listener, request).await,
+        Listener::Managed => managed::answer(&state, request).await,
     }
 }
 

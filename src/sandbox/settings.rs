@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
+use http::StatusCode;
 use serde_json::Value;
 
 use super::Options;
+use super::entra_settings::EntraSettings;
 use super::rates::{Limit, MAX_CALLS};
 use super::script::{ScriptError, as_object, choice, flag, number, text};
 
@@ -32,8 +34,14 @@ pub(crate) struct Settings {
     pub(crate) page_size: Option<usize>,
     /// `www_authenticate`: send that header with every 401.
     pub(crate) www_authenticate: bool,
+    /// `cae_status`: 401 or 403, the status of claims challenges.
+    pub(crate) cae_status: StatusCode,
+    /// `managed_identity_cache`: whether a managed identity gets the same token again while much of its life is left.
+    pub(crate) managed_identity_cache: bool,
     /// `rate_limit`: `null`, `documented`, or the limit itself.
     pub(crate) rate_limit: RateLimit,
+    /// What is about users, refresh tokens and consent.
+    pub(crate) entra: EntraSettings,
 }
 
 impl Settings {
@@ -49,7 +57,10 @@ impl Settings {
             gzip: true,
             page_size: None,
             www_authenticate: false,
+            cae_status: StatusCode::UNAUTHORIZED,
+            managed_identity_cache: true,
             rate_limit: RateLimit::Off,
+            entra: EntraSettings::initial(options),
         }
     }
 
@@ -73,8 +84,10 @@ impl Settings {
             "gzip" => self.gzip = flag(key, value)?,
             "page_size" => self.page_size = page_size(key, value)?,
             "www_authenticate" => self.www_authenticate = flag(key, value)?,
+            "cae_status" => self.cae_status = cae_status(key, value)?,
+            "managed_identity_cache" => self.managed_identity_cache = flag(key, value)?,
             "rate_limit" => self.rate_limit = RateLimit::parse(key, value)?,
-            _ => return Err(ScriptError::UnknownKey(format!("settings.{key}"))),
+            _ => self.entra.set(key, value)?,
         }
         Ok(())
     }
@@ -225,6 +238,14 @@ fn roles(key: &str, value: &Value) -> Result<Option<Vec<String>>, ScriptError> {
         Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Object(_) => Err(
             ScriptError::value(key, value, "a list of roles, or null for all"),
         ),
+    }
+}
+
+fn cae_status(key: &str, value: &Value) -> Result<StatusCode, ScriptError> {
+    match value.as_u64() {
+        Some(401) => Ok(StatusCode::UNAUTHORIZED),
+        Some(403) => Ok(StatusCode::FORBIDDEN),
+        _ => Err(ScriptError::value(key, value, "401 or 403")),
     }
 }
 

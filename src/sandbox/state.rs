@@ -10,12 +10,17 @@ use super::api::{self, Answer, Api, RequestIds};
 use super::assertion::SeenAssertions;
 use super::certificate::Certificate;
 use super::changes::Changes;
+use super::codes::Codes;
+use super::consent::Consent;
 use super::counters::Counters;
+use super::device::{Decision, Devices};
 use super::faults::Faults;
 use super::holds::Holds;
+use super::managed::Platform;
 use super::rates::RateLimiter;
 use super::requests::RequestLog;
 use super::script::{Script, ScriptError};
+use super::sessions::Sessions;
 use super::settings::Settings;
 use super::signing::{KeyError, Keys};
 use super::tokens::Tokens;
@@ -28,12 +33,16 @@ pub(crate) struct State {
     pub(crate) registered: Vec<Certificate>,
     pub(crate) assertions: SeenAssertions,
     pub(crate) tokens: Tokens,
+    pub(crate) sessions: Sessions,
+    pub(crate) codes: Codes,
+    pub(crate) devices: Devices,
     pub(crate) counters: Arc<Counters>,
     pub(crate) requests: RequestLog,
     pub(crate) faults: Faults,
     pub(crate) rates: RateLimiter,
     pub(crate) holds: Holds,
     pub(crate) api: Api,
+    pub(crate) managed: Platform,
     pub(crate) changes: Changes,
     settings: Mutex<Arc<Settings>>,
 }
@@ -50,6 +59,9 @@ impl State {
             registered: registered.collect::<Result<_, _>>()?,
             assertions: SeenAssertions::new(),
             tokens: Tokens::new(keys.tokens.clone()),
+            sessions: Sessions::new(),
+            codes: Codes::new(),
+            devices: Devices::new(),
             keys,
             settings: Mutex::new(Arc::new(Settings::initial(&options))),
             counters: Arc::new(Counters::new(changes.clone())),
@@ -58,6 +70,7 @@ impl State {
             rates: RateLimiter::new(),
             holds: Holds::new(changes.clone()),
             api: Api::new(&options.tenant, options.now),
+            managed: Platform::new(changes.clone()),
             changes,
             options,
             origins,
@@ -80,13 +93,28 @@ impl State {
     ) -> Result<(), ScriptError> {
         let mut settings = lock(&self.settings);
         let script = make(&settings)?;
-        self.faults.append(script.token, script.api)?;
+        self.faults.append(script.actions)?;
         self.api.page_size(script.settings.page_size);
         *settings = Arc::new(script.settings);
         if script.revoke_tokens {
             self.tokens.revoke_all();
         }
         Ok(())
+    }
+
+    /// An administrator of `tenant` lets the application in.
+    pub(crate) fn consent(&self, tenant: &str) {
+        let mut settings = lock(&self.settings);
+        let granted = Consent::of(&settings, tenant).granted();
+        let tenants = &mut Arc::make_mut(&mut settings).entra.tenants;
+        tenants.insert(tenant.to_ascii_lowercase(), granted);
+    }
+
+    /// A person decides about the code that a device shows; false when there is no such code.
+    pub(crate) fn decide(&self, user_code: &str, decision: Decision) -> bool {
+        let known = self.devices.decide(user_code, decision);
+        self.changes.notify();
+        known
     }
 
     /// Back to the state of the start. Tokens stay valid and open connections stay open, so a
@@ -100,24 +128,27 @@ impl State {
         self.requests.clear();
         self.counters.clear();
         self.api.reset();
+        self.managed.clear();
         *settings = Arc::new(Settings::initial(&self.options));
     }
 }
 
-/// Origins of the stand-ins, `https://localhost:PORT`.
+/// Origins of the stand-ins, `https://localhost:PORT`, and of the endpoints of managed identities, `http://127.0.0.1:PORT`.
 #[derive(Debug)]
 pub(crate) struct Origins {
     pub(crate) entra: String,
     pub(crate) defender: String,
     pub(crate) graph: String,
+    pub(crate) managed: String,
 }
 
-/// One of the three servers.
+/// One of the four servers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Listener {
     Entra,
     Defender,
     Graph,
+    Managed,
 }
 
 impl Listener {
@@ -127,6 +158,7 @@ impl Listener {
             Self::Entra => "entra",
             Self::Defender => "defender",
             Self::Graph => "graph",
+            Self::Managed => "managed_identity",
         }
     }
 
@@ -140,7 +172,9 @@ impl Listener {
     ) -> Answer {
         match self {
             Self::Graph => api::graph_error(status, code, message, ids),
-            Self::Entra | Self::Defender => api::error(status, code, message, ids.own.to_owned()),
+            Self::Entra | Self::Defender | Self::Managed => {
+                api::error(status, code, message, ids.own.to_owned())
+            }
         }
     }
 }
@@ -164,6 +198,7 @@ mod tests {
             entra: String::new(),
             defender: String::new(),
             graph: String::new(),
+            managed: String::new(),
         };
         let state = State::new(Options::default(), origins).unwrap();
         let applied = state.apply(|settings| {

@@ -4,9 +4,13 @@ mod access;
 mod assertions;
 mod bodies;
 mod control;
+mod delegated;
 mod entra;
 mod faults;
+mod managed;
 mod start;
+mod tenants;
+mod users;
 
 use std::sync::Arc;
 
@@ -42,7 +46,11 @@ impl Bench {
     }
 
     async fn speaking(version: Version) -> Self {
-        let sandbox = Sandbox::start(Options::default()).await.unwrap();
+        Self::with(Options::default(), version).await
+    }
+
+    async fn with(options: Options, version: Version) -> Self {
+        let sandbox = Sandbox::start(options).await.unwrap();
         let mut roots = RootCertStore::empty();
         roots
             .add(CertificateDer::from_pem_slice(sandbox.ca_pem().as_bytes()).unwrap())
@@ -55,7 +63,7 @@ impl Bench {
                 .with_no_client_auth();
         let builder = HttpsConnectorBuilder::new()
             .with_tls_config(tls)
-            .https_only();
+            .https_or_http();
         let connector = if version == Version::HTTP_2 {
             builder.enable_all_versions().build()
         } else {

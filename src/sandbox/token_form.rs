@@ -7,26 +7,40 @@ use http::{HeaderMap, HeaderValue};
 use url::form_urlencoded;
 
 use super::aadsts::MISSING_FIELD;
-use super::counters::TokenRequest;
+use super::counters::{Arrival, TokenRequest};
 use super::entra_errors::EntraError;
 
-/// A token endpoint of a tenant.
+/// An endpoint of a tenant that takes forms.
 pub(crate) struct Endpoint {
+    /// As it is named in the path, in lower case.
     pub(crate) tenant: String,
     pub(crate) version: Version,
+    pub(crate) purpose: Purpose,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    Token,
+    DeviceCode,
 }
 
 impl Endpoint {
     pub(crate) fn of(path: &str) -> Option<Self> {
         let segments: Vec<&str> = path.split('/').skip(1).collect();
-        let (tenant, version) = match segments.as_slice() {
-            [tenant, "oauth2", "v2.0", "token"] => (tenant, Version::V2),
-            [tenant, "oauth2", "token"] => (tenant, Version::V1),
+        let (tenant, version, last) = match segments.as_slice() {
+            [tenant, "oauth2", "v2.0", last] => (tenant, Version::V2, last),
+            [tenant, "oauth2", last] => (tenant, Version::V1, last),
+            _ => return None,
+        };
+        let purpose = match *last {
+            "token" => Purpose::Token,
+            "devicecode" => Purpose::DeviceCode,
             _ => return None,
         };
         Some(Self {
             tenant: tenant.to_ascii_lowercase(),
             version,
+            purpose,
         })
     }
 }
@@ -72,16 +86,42 @@ impl Form {
         } else {
             Vec::new()
         };
+        let mut form = Self::of(fields);
+        let basic = headers.get(AUTHORIZATION).and_then(basic);
+        let (id, secret) = basic.map_or((None, None), |(id, secret)| (Some(id), Some(secret)));
+        form.client_id = form.client_id.or(id);
+        form.secret = form.secret.or(secret);
+        form
+    }
+
+    /// Parameters that stand in the address.
+    pub(crate) fn of_query(query: &str) -> Self {
+        Self::of(
+            form_urlencoded::parse(query.as_bytes())
+                .into_owned()
+                .collect(),
+        )
+    }
+
+    fn of(fields: Vec<(String, String)>) -> Self {
         let mut form = Self {
             fields,
             client_id: None,
             secret: None,
         };
-        let basic = headers.get(AUTHORIZATION).and_then(basic);
-        let (id, secret) = basic.map_or((None, None), |(id, secret)| (Some(id), Some(secret)));
-        form.client_id = form.get("client_id").map(str::to_owned).or(id);
-        form.secret = form.get("client_secret").map(str::to_owned).or(secret);
+        form.client_id = form.get("client_id").map(str::to_owned);
+        form.secret = form.get("client_secret").map(str::to_owned);
         form
+    }
+
+    /// The code that a device polls with; v1 calls it `code`.
+    pub(crate) fn device_code(&self) -> Option<&str> {
+        match self.get("grant_type") {
+            Some(DEVICE_CODE | DEVICE_CODE_V1) => {
+                self.get("device_code").or_else(|| self.get("code"))
+            }
+            Some(_) | None => None,
+        }
     }
 
     /// A field that is there and not empty.
@@ -96,7 +136,16 @@ impl Form {
         self.get(name).ok_or_else(|| missing(name))
     }
 
-    pub(crate) fn key(&self, endpoint: &Endpoint) -> TokenRequest {
+    /// What is counted of it.
+    pub(crate) fn arrival(&self, endpoint: &Endpoint) -> Arrival {
+        Arrival {
+            request: self.key(endpoint),
+            grant: self.get("grant_type").unwrap_or_default().to_owned(),
+            claims: self.get("claims").map(str::to_owned),
+        }
+    }
+
+    fn key(&self, endpoint: &Endpoint) -> TokenRequest {
         let scope = match endpoint.version {
             Version::V2 => self.get("scope"),
             Version::V1 => self.get("resource"),
@@ -109,6 +158,9 @@ impl Form {
     }
 }
 
+pub(crate) const DEVICE_CODE: &str = "urn:ietf:params:oauth:grant-type:device_code";
+/// Its name at v1, which v2 takes too.
+pub(crate) const DEVICE_CODE_V1: &str = "device_code";
 pub(crate) const CLIENT_CREDENTIALS: &str = "client_credentials";
 
 pub(crate) fn missing(name: &str) -> EntraError {

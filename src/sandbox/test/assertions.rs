@@ -148,8 +148,11 @@ async fn another_issuer_is_trusted_about_one_subject() {
     assert_eq!(bench.present(&fetched).await.status.as_u16(), 200);
     let other = bench.get(&format!("{url}?subject=other"), "").await.text();
     bench.refuses(&other, 400, 70021).await;
-    let managed =
-        federation::managed_identity_token(&bench.sandbox.state, std::time::Duration::from_mins(5));
+    let managed = federation::managed_identity_token(
+        &bench.sandbox.state,
+        federation::MANAGED_IDENTITY,
+        std::time::Duration::from_mins(5),
+    );
     assert_eq!(bench.present(&managed).await.status.as_u16(), 200);
     let forged = managed.rsplit_once('.').unwrap().0;
     let signature = token.rsplit_once('.').unwrap().1;

@@ -121,7 +121,7 @@ async fn control_requests_that_are_wrong_say_so_and_change_nothing() {
     }
     assert_eq!(
         bench.look("stats").await["queued"],
-        json!({"token": 0, "api": 0})
+        json!({"token": 0, "api": 0, "managed": 0})
     );
     let echo = bench
         .api("/api/sandbox/echo", &bench.token(ENDPOINT).await)

@@ -60,7 +60,7 @@ async fn token_errors_say_what_is_wrong() {
         ),
         (
             path.clone(),
-            form.replace("client_credentials", "password"),
+            form.replace("client_credentials", "implicit"),
             400,
             "unsupported_grant_type",
             70003,
