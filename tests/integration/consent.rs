@@ -155,7 +155,7 @@ async fn check_tries_every_customer_and_shows_whom_to_send_the_link() {
     .await;
     assert_eq!(other.code, Some(1));
     assert!(
-        other.stderr.contains("Fabrikam, contoso"),
+        other.stderr.contains("customer: Fabrikam, "),
         "{}",
         other.stderr
     );
@@ -424,7 +424,7 @@ async fn what_can_not_be_asked_for_is_said_at_once() {
     .await;
     assert_eq!(unlisted.code, Some(1));
     assert!(
-        unlisted.stderr.contains("Fabrikam, contoso"),
+        unlisted.stderr.contains("--customer: Fabrikam, "),
         "{}",
         unlisted.stderr
     );
