@@ -6,8 +6,11 @@ mod check;
 mod claims;
 mod consent;
 mod init;
+mod login;
+mod logout;
 mod sandbox;
 mod serve;
+mod status;
 mod token;
 
 use std::{
@@ -62,6 +65,12 @@ enum Command {
     Token(token::Token),
     /// Ask an administrator of a partner's customer for consent, and prove it
     Consent(consent::Consent),
+    /// Sign a user in, and keep the sign-in
+    Login(login::Login),
+    /// Forget a user's sign-in
+    Logout(logout::Logout),
+    /// Say who is signed in, until when, and for which APIs
+    Status(status::Status),
     /// Write a commented proxy.toml
     Init(init::Init),
     /// Print a completion script for a shell
@@ -110,7 +119,7 @@ impl Cli {
         let verbosity = i16::from(self.verbose) - i16::from(self.quiet);
         telemetry::init(self.log_format, verbosity, self.command.usual_log());
         process::forbid_core_dumps();
-        let error = match self.command.run() {
+        let error = match self.command.run(self.log_format) {
             Ok(code) => return code,
             Err(error) => error,
         };
@@ -131,7 +140,12 @@ impl Cli {
 impl Command {
     fn usual_log(&self) -> &'static str {
         match self {
-            Self::Check(_) | Self::Token(_) | Self::Consent(_) => telemetry::FAULTS,
+            Self::Check(_)
+            | Self::Token(_)
+            | Self::Consent(_)
+            | Self::Login(_)
+            | Self::Logout(_)
+            | Self::Status(_) => telemetry::FAULTS,
             Self::Serve(_)
             | Self::Sandbox(_)
             | Self::Init(_)
@@ -140,13 +154,16 @@ impl Command {
         }
     }
 
-    fn run(self) -> anyhow::Result<ExitCode> {
+    fn run(self, format: LogFormat) -> anyhow::Result<ExitCode> {
         match self {
             Self::Serve(command) => block_on(command.run()),
             Self::Sandbox(command) => block_on(command.run()),
             Self::Check(command) => block_on(command.run()),
             Self::Token(command) => block_on(command.run()),
             Self::Consent(command) => block_on(command.run()),
+            Self::Login(command) => block_on(command.run(format)),
+            Self::Logout(command) => block_on(command.run()),
+            Self::Status(command) => block_on(command.run()),
             Self::Init(command) => command.run(),
             Self::Completions { shell } => {
                 let mut script = Vec::new();

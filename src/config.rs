@@ -19,14 +19,15 @@ mod upstream;
 mod user;
 mod value;
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use toml::de::DeTable;
 
-use crate::auth::identity::{Identity, Kind, Partner};
-use crate::cloud::Cloud;
+use crate::auth::identity::{Audience, Identity, Kind, Partner};
+use crate::cloud::{Cloud, Family};
 
 pub use error::{ConfigError, Fault};
 pub use listen::{ExposedError, Listen, ListenAddress, ListenAddressError, TlsFiles};
@@ -48,13 +49,16 @@ pub struct Config {
     pub upstream: UpstreamConfig,
     /// Where all this came from.
     pub source: Source,
+    /// What was left open, how it was decided, and why: for a person to read.
+    pub notes: Vec<String>,
 }
 
 impl Config {
     /// Finds and reads the configuration: `file` if given, else the file `DEFENDER_PROXY_CONFIG`
     /// names, else `proxy.toml` in the working directory, else
     /// `defender-proxy/proxy.toml` in the user's configuration directory, else the variables
-    /// `AZURE_TENANT_ID`, `AZURE_CLIENT_ID`, `AZURE_CLIENT_SECRET` and `AZURE_AUTHORITY_HOST`.
+    /// `AZURE_TENANT_ID`, `AZURE_CLIENT_ID`, those of the credential (`AZURE_CLIENT_SECRET`,
+    /// `AZURE_CLIENT_CERTIFICATE_PATH`, `AZURE_FEDERATED_TOKEN_FILE`) and `AZURE_AUTHORITY_HOST`.
     ///
     /// # Errors
     ///
@@ -65,7 +69,7 @@ impl Config {
 
     /// Reads the text of a file. Paths in it are relative to the folder of `origin`.
     ///
-    /// `env` only serves to warn of variables that are named and not set.
+    /// `env` serves `credential = "default"`, and to warn of variables that are named and not set.
     ///
     /// # Errors
     ///
@@ -96,6 +100,7 @@ impl Config {
         root.finish();
         let identities = identities.list();
 
+        let notes = document.take_notes();
         let faults = document.into_faults();
         if !faults.is_empty() {
             return Err(ConfigError::new(origin, faults));
@@ -107,7 +112,30 @@ impl Config {
             routes,
             upstream,
             source: origin,
+            notes,
         })
+    }
+
+    /// The APIs that the routes of an identity lead to, each with a name for a person to read.
+    #[must_use]
+    pub fn audiences(&self, identity: &Identity) -> BTreeSet<(String, Audience)> {
+        let own = self
+            .routes
+            .iter()
+            .filter(|route| route.identity.name == identity.name);
+        own.flat_map(|route| match &route.target {
+            RouteTarget::Defender => [
+                ("Defender XDR", Family::Xdr),
+                ("Defender for Endpoint", Family::Endpoint),
+                ("Graph security", Family::Graph),
+            ]
+            .map(|(label, family)| (label.to_owned(), self.cloud.api(family).audience.clone()))
+            .to_vec(),
+            RouteTarget::Api(api) => {
+                vec![(format!("route {}", route.prefix), api.audience.clone())]
+            }
+        })
+        .collect()
     }
 
     /// The identities that act for customers.

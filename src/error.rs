@@ -12,7 +12,10 @@ use http::{
 use serde_json::{Value, json};
 
 use crate::{
-    auth::{aadsts::Class, error::NoToken},
+    auth::{
+        aadsts::Class,
+        error::{NoToken, TokenError},
+    },
     body::BoxError,
     customer::{CustomerError, Listed},
 };
@@ -141,6 +144,9 @@ impl Error {
             | Self::Customer(_) => "http_request_error",
             Self::NoRoute => "destination_not_found",
             Self::Loop => "proxy_loop_detected",
+            Self::Token(none) if matches!(*none.error, TokenError::Broken { .. }) => {
+                "proxy_internal_error"
+            }
             Self::Token(none) => match none.error.class() {
                 Class::Fatal => "proxy_configuration_error",
                 Class::Interactive => "proxy_internal_response",

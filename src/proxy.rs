@@ -21,7 +21,7 @@ use hyper::body::Incoming;
 
 use crate::{
     access::{Logged, Record, Source},
-    auth::{AccessToken, Rejected, Tokens, challenge, error::NoToken},
+    auth::{AccessToken, Rejected, Tokens, aadsts::Class, challenge, error::NoToken},
     body::{BoxError, Outgoing, Progress, REPLAY_LIMIT, Replay, ReplayHandle},
     error::{Chain, Error},
     guard::{Admitted, Guard, Visitor},
@@ -139,8 +139,8 @@ impl Proxy {
             .client
             .send(outbound.authorize(&token, body), &progress)
             .await?;
-        if response.status() == StatusCode::UNAUTHORIZED
-            && let Some(newer) = self.newer(&outbound, &token, &response).await?
+        if let Some(refused) = Refused::of(&response)
+            && let Some(newer) = self.newer(&outbound, &token, refused).await?
         {
             let progress = Progress::start();
             if let Some(body) = kept.body(&progress) {
@@ -165,17 +165,17 @@ impl Proxy {
             .map(Reply::Upstream))
     }
 
-    /// Another token than the one that upstream refused. When there is none, upstream's `401` is the answer; unless the
-    /// token ended on its way, for that is no concern of the client's.
+    /// Another token than the one that upstream refused. When there is none, upstream's refusal is the answer; unless the
+    /// token ended on its way, which is no concern of the client's, or Entra ID says what has to be done.
     async fn newer(
         &self,
         outbound: &Outbound<'_>,
         token: &Arc<AccessToken>,
-        refusal: &Response<Incoming>,
+        refused: Refused,
     ) -> Result<Option<Arc<AccessToken>>, NoToken> {
         let rejected = Rejected {
             token: Arc::clone(token),
-            claims: challenge::claims(refusal.headers()),
+            claims: refused.claims,
         };
         let newer = self
             .shared
@@ -183,12 +183,33 @@ impl Proxy {
             .refresh(outbound.identity(), outbound.key(), rejected)
             .await;
         newer.or_else(|error| {
-            if !token.is_live() {
+            if !token.is_live() || error.error.class() != Class::Transient {
                 return Err(error);
             }
-            tracing::warn!(error = %Chain(&error), "upstream refused a token, and there is no newer one");
+            tracing::debug!(error = %Chain(&error), "upstream refused a token, and there is no newer one");
             Ok(None)
         })
+    }
+}
+
+/// An answer of upstream that another token may cure.
+struct Refused {
+    /// What that token must meet, if upstream says so.
+    claims: Option<String>,
+}
+
+impl Refused {
+    /// Every `401`; and a `403` that asks for claims, as Graph's for Conditional Access. Any other `403` is about permissions.
+    fn of<B>(response: &Response<B>) -> Option<Self> {
+        match response.status() {
+            StatusCode::UNAUTHORIZED => Some(Self {
+                claims: challenge::claims(response.headers()),
+            }),
+            StatusCode::FORBIDDEN => challenge::claims(response.headers()).map(|claims| Self {
+                claims: Some(claims),
+            }),
+            _ => None,
+        }
     }
 }
 

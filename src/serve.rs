@@ -1,20 +1,28 @@
 //! From a configuration to a running proxy: the place where the parts are put together.
 
-use std::{collections::HashSet, io, sync::Arc, time::Duration};
+use std::{
+    collections::HashSet,
+    io,
+    path::{self, Path},
+    sync::Arc,
+    time::Duration,
+};
 
 use tokio::runtime::Handle;
 
 use crate::{
     auth::{
         Tokens,
+        claims::Capability,
         entra::Entra,
-        managed::Platform,
+        identity::{Audience, Identity, Kind},
+        managed::{Endpoint, Platform},
         secret::{SecretError, SecretSource},
         source::Source,
-        user::SignIns,
+        user::{Enlisted, SignIns},
     },
-    cloud,
-    config::Config,
+    cloud::{self, Family},
+    config::{self, Config},
     guard::{ClientKey, Guard},
     proxy::{Proxy, Shared},
     rewrite::Links,
@@ -50,8 +58,10 @@ impl Bound {
         let transport = Transport::new(&config.upstream)?;
         let tls = config.listen.tls.as_ref().map(tls::acceptor).transpose()?;
         let scheme = if tls.is_some() { "https" } else { "http" };
-        let shared = Arc::new(shared(config, &transport).await?);
+        let source = source(config, &transport);
+        let shared = Arc::new(shared(config, source.clone()).await?);
         let listener = Listener::bind(&config.listen.address).await?;
+        source.prompt();
         let url = match listener.tcp_address() {
             Some(address) => format!("{scheme}://{address}"),
             None => listener.local(),
@@ -81,7 +91,7 @@ impl Bound {
     }
 }
 
-async fn shared(config: &Config, transport: &Transport) -> Result<Shared, StartError> {
+async fn shared(config: &Config, source: Source) -> Result<Shared, StartError> {
     let client_key = match &config.listen.client_key {
         Some(source) => Some(client_key(source).await?),
         None => None,
@@ -105,7 +115,7 @@ async fn shared(config: &Config, transport: &Transport) -> Result<Shared, StartE
         stand_in_login: listen.stand_in_login,
         links: Arc::new(links),
         routes,
-        tokens: tokens(config, transport),
+        tokens: Tokens::new(source, Handle::current()),
     })
 }
 
@@ -145,11 +155,62 @@ async fn follow(source: SecretSource, key: ClientKey) {
 /// Outside a tokio runtime.
 #[must_use]
 pub fn tokens(config: &Config, transport: &Transport) -> Tokens {
-    let entra = Entra::new(config.cloud.login().clone(), transport.client());
-    Tokens::new(
-        Source::new(entra, Platform::detect(), SignIns::default()),
-        Handle::current(),
+    Tokens::new(source(config, transport), Handle::current())
+}
+
+fn source(config: &Config, transport: &Transport) -> Source {
+    let endpoint = Endpoint::detect(|name| std::env::var(name).ok());
+    Source::new(
+        entra(config, transport),
+        Platform::new(endpoint, transport.direct_client()),
+        sign_ins(config),
+        Capability::of(&config.cloud),
     )
+}
+
+/// The login host of a configuration, with a connection pool of its own.
+#[must_use]
+pub fn entra(config: &Config, transport: &Transport) -> Entra {
+    Entra::new(config.cloud.login().clone(), transport.client())
+}
+
+/// The sign-ins of a configuration's users.
+#[must_use]
+pub fn sign_ins(config: &Config) -> SignIns {
+    let identities = config.identities.iter();
+    let users: Vec<_> = identities
+        .filter(|identity| matches!(identity.kind, Kind::User(_)))
+        .collect();
+    let enlisted = users.iter().map(|identity| Enlisted {
+        identity: Arc::clone(identity),
+        audience: audience(config, identity),
+        command: login_command(config, (users.len() > 1).then_some(&*identity.name)),
+    });
+    SignIns::new(config.cloud.login(), enlisted)
+}
+
+/// An API that the identity has a route to.
+fn audience(config: &Config, identity: &Identity) -> Audience {
+    let first = config.audiences(identity).pop_first();
+    first.map_or_else(
+        || config.cloud.api(Family::Xdr).audience.clone(),
+        |(_, audience)| audience,
+    )
+}
+
+/// The command that signs a user in, as it can be run from anywhere.
+fn login_command(config: &Config, identity: Option<&str>) -> String {
+    let mut words = vec!["defender-proxy login".to_owned()];
+    words.extend(identity.map(|name| format!("--identity {name}")));
+    if let config::Source::File(path) = &config.source
+        && path != Path::new("proxy.toml")
+    {
+        let path = path::absolute(path).unwrap_or_else(|_| path.clone());
+        let path = path.display().to_string();
+        let quote = if path.contains(' ') { "\"" } else { "" };
+        words.push(format!("--config {quote}{path}{quote}"));
+    }
+    words.join(" ")
 }
 
 /// How soon a rotated client key takes effect.

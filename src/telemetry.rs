@@ -35,7 +35,7 @@ pub fn init(format: LogFormat, verbosity: i16, usual: &str) {
 /// What is usual for a server: a line for each request, and what went wrong.
 pub const REQUESTS: &str = "warn,defender_proxy=info";
 /// What is usual for a command that prints by itself why there is no token.
-pub const FAULTS: &str = "warn,defender_proxy::auth=error,defender_proxy::auth::secret=warn";
+pub const FAULTS: &str = "warn,defender_proxy::auth=error,defender_proxy::auth::secret=warn,defender_proxy::auth::user=warn";
 
 fn directives(verbosity: i16, usual: &str) -> &str {
     match verbosity {

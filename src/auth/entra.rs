@@ -1,6 +1,8 @@
 //! The token source: asks Entra ID's v2.0 token endpoint, through the proxy's own HTTP client.
 //!
-//! Knows nothing of caching. Only this file sees the types of `oauth2`.
+//! Knows nothing of caching. Only this module sees the types of `oauth2`.
+
+mod user_grants;
 
 use std::{
     borrow::Cow,
@@ -24,6 +26,8 @@ use super::{
     token::AccessToken,
 };
 use crate::{origin::Origin, throttle, upstream::HttpClient};
+
+pub use self::user_grants::{Authorizing, DeviceCode, Granted};
 
 /// Fetches tokens for the identities of one cloud.
 #[derive(Clone, Debug)]
@@ -165,6 +169,7 @@ pub enum CallError {
 #[derive(Deserialize)]
 struct ErrorBody<'a> {
     error: Cow<'a, str>,
+    suberror: Option<Box<str>>,
     #[serde(default)]
     error_codes: Vec<u32>,
     trace_id: Option<String>,
@@ -174,6 +179,7 @@ fn refusal(response: &Response<Vec<u8>>) -> Option<CallError> {
     let body: ErrorBody<'_> = serde_json::from_slice(response.body()).ok()?;
     let refusal = Refusal {
         error: body.error.into_owned(),
+        suberror: body.suberror,
         code: body.error_codes.first().copied(),
         trace_id: body.trace_id,
         retry_after: throttle::retry_after(response.headers()),

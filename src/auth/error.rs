@@ -5,8 +5,13 @@ use std::{fmt, sync::Arc, time::Duration};
 use super::{
     aadsts::{self, Class},
     consent::Customer,
+    credential::ProofError,
+    managed::PlatformError,
 };
-use crate::{auth::secret::SecretError, body::BoxError};
+use crate::{
+    auth::{secret::SecretError, user::store::StoreError},
+    body::BoxError,
+};
 
 /// There is no token, and nobody asks for one before `retry_in` has passed. Shared by all who wait.
 #[derive(Clone, Debug)]
@@ -28,7 +33,7 @@ impl NoToken {
 
     /// What to do about it, in a user's words.
     #[must_use]
-    pub fn next_step(&self) -> &'static str {
+    pub fn next_step(&self) -> &str {
         match self.customer {
             Some(_) if self.consent_url().is_some() => {
                 "send the consent link to an administrator of the customer's tenant, or run `defender-proxy consent`"
@@ -88,11 +93,55 @@ pub enum TokenError {
         /// Why.
         source: SecretError,
     },
+    /// The application could not prove who it is; Entra ID was not asked.
+    #[error("the credential of identity '{identity}' can't be used")]
+    Proof {
+        /// The identity's name in the configuration.
+        identity: String,
+        /// Why.
+        source: ProofError,
+    },
+    /// The platform gave no token of its managed identity.
+    #[error("identity '{identity}' has no token of a managed identity")]
+    Platform {
+        /// The identity's name in the configuration.
+        identity: String,
+        /// Why.
+        source: PlatformError,
+    },
+    /// The proxy itself failed while it fetched.
+    #[error("fetching a token for identity '{identity}' failed by a fault of the proxy")]
+    Broken {
+        /// The identity's name in the configuration.
+        identity: String,
+    },
     /// Nobody is signed in as this user.
-    #[error("nobody is signed in for identity '{identity}'")]
+    #[error("nobody is signed in for identity '{identity}'{}", because(ended.as_deref()))]
     NotSignedIn {
         /// The identity's name in the configuration.
         identity: String,
+        /// What to do.
+        next: String,
+        /// Why Entra ID ended the sign-in, if it did so while this program ran.
+        ended: Option<Box<Refusal>>,
+    },
+    /// Entra ID gives no token for this user as they are signed in; but the sign-in itself may be good.
+    #[error("Entra ID refused a token for the user of identity '{identity}': {refusal}")]
+    SignInRefused {
+        /// The identity's name in the configuration.
+        identity: String,
+        /// What to do, if a new sign-in helps.
+        next: String,
+        /// What Entra ID said.
+        refusal: Box<Refusal>,
+    },
+    /// The sign-in can't be read or kept.
+    #[error("the sign-in of identity '{identity}' can't be had")]
+    Store {
+        /// The identity's name in the configuration.
+        identity: String,
+        /// Why.
+        source: StoreError,
     },
 }
 
@@ -101,10 +150,28 @@ impl TokenError {
     #[must_use]
     pub fn class(&self) -> Class {
         match self {
-            Self::Refused { refusal, .. } => refusal.class(),
             Self::Unavailable { .. } => Class::Transient,
-            Self::Credential { .. } => Class::Fatal,
-            Self::NotSignedIn { .. } => Class::Interactive,
+            Self::Credential { .. } | Self::Proof { .. } | Self::Broken { .. } => Class::Fatal,
+            Self::Platform { source, .. } => source.class(),
+            Self::Refused { refusal, .. } => refusal.class(),
+            Self::SignInRefused { refusal, .. } => user_class(refusal),
+            Self::NotSignedIn { .. } | Self::Store { .. } => Class::Interactive,
+        }
+    }
+
+    /// Is it that a user has to sign in, again or at all?
+    #[must_use]
+    pub fn asks_for_sign_in(&self) -> bool {
+        match self {
+            Self::NotSignedIn { .. } => true,
+            Self::SignInRefused { .. } => self.class() == Class::Interactive,
+            Self::Refused { .. }
+            | Self::Unavailable { .. }
+            | Self::Credential { .. }
+            | Self::Proof { .. }
+            | Self::Platform { .. }
+            | Self::Broken { .. }
+            | Self::Store { .. } => false,
         }
     }
 
@@ -115,16 +182,28 @@ impl TokenError {
     #[must_use]
     pub fn hold_off(&self, failures: u32) -> Duration {
         match self {
-            Self::Refused { refusal, .. } if refusal.code == Some(LOOP_DETECTED) => {
+            Self::Refused { .. } | Self::SignInRefused { .. }
+                if self.code() == Some(LOOP_DETECTED) =>
+            {
                 Duration::from_mins(5)
+            }
+            // So that a new sign-in takes effect at once. Who keeps the sign-ins doesn't ask again for an old one.
+            Self::SignInRefused { refusal, .. } if refusal.class() != Class::Transient => {
+                Duration::from_secs(1)
             }
             Self::Refused { refusal, .. } if refusal.class() != Class::Transient => {
                 Duration::from_mins(1)
             }
             Self::Refused { refusal, .. } => transient(refusal.retry_after, failures),
+            Self::SignInRefused { refusal, .. } => transient(refusal.retry_after, failures),
             Self::Unavailable { retry_after, .. } => transient(*retry_after, failures),
+            // What Entra ID had answered by then is unknown.
+            Self::Broken { .. } => backoff(failures),
             // Nothing was sent to Entra ID; the pause is for the machine that reads the secret.
-            Self::Credential { .. } => Duration::from_secs(5),
+            Self::Credential { .. } | Self::Proof { .. } | Self::Store { .. } => {
+                Duration::from_secs(5)
+            }
+            Self::Platform { source, .. } => transient(source.retry_after(), failures),
             // Nor here; so that signing in takes effect at once.
             Self::NotSignedIn { .. } => Duration::from_secs(1),
         }
@@ -141,36 +220,66 @@ impl TokenError {
         }
     }
 
+    /// The fetch ended in a panic.
+    #[must_use]
+    pub fn broken(identity: &str) -> Self {
+        Self::Broken {
+            identity: identity.to_owned(),
+        }
+    }
+
     /// The `AADSTS` number, if Entra ID named one.
     #[must_use]
     pub fn code(&self) -> Option<u32> {
-        match self {
-            Self::Refused { refusal, .. } => refusal.code,
-            Self::Unavailable { .. } | Self::Credential { .. } | Self::NotSignedIn { .. } => None,
-        }
+        self.refusal()?.code
     }
 
     /// What to name to Microsoft's support, if Entra ID answered.
     #[must_use]
     pub fn trace_id(&self) -> Option<&str> {
+        self.refusal()?.trace_id.as_deref()
+    }
+
+    fn refusal(&self) -> Option<&Refusal> {
         match self {
-            Self::Refused { refusal, .. } => refusal.trace_id.as_deref(),
-            Self::Unavailable { .. } | Self::Credential { .. } | Self::NotSignedIn { .. } => None,
+            Self::Refused { refusal, .. } => Some(refusal),
+            Self::SignInRefused { refusal, .. } => Some(refusal),
+            Self::NotSignedIn { ended, .. } => ended.as_deref(),
+            Self::Unavailable { .. }
+            | Self::Credential { .. }
+            | Self::Proof { .. }
+            | Self::Platform { .. }
+            | Self::Broken { .. }
+            | Self::Store { .. } => None,
         }
     }
 
     /// What to do about it, in a user's words.
     #[must_use]
-    pub fn next_step(&self) -> &'static str {
+    pub fn next_step(&self) -> &str {
         match self {
+            Self::SignInRefused { refusal, next, .. }
+                if refusal.code != Some(NO_CONSENT) && self.class() == Class::Interactive =>
+            {
+                next
+            }
             Self::Refused { refusal, .. } => refusal.next_step(),
+            Self::SignInRefused { refusal, .. } => refusal.next_step(),
             Self::Unavailable { .. } => {
                 "check the network, the HTTP proxy and the status of Entra ID; the proxy tries again by itself"
             }
             Self::Credential { .. } => {
                 "make the secret readable; `defender-proxy check` tells whether it is"
             }
-            Self::NotSignedIn { .. } => "run `defender-proxy login`",
+            Self::Proof { source, .. } => source.next_step(),
+            Self::Platform { source, .. } => source.next_step(),
+            Self::Broken { .. } => {
+                "report this as a bug of the proxy, with its log; it tries again by itself"
+            }
+            Self::NotSignedIn { next, .. } => next,
+            Self::Store { .. } => {
+                "see to the place where the sign-in is kept; `defender-proxy check` says which it is"
+            }
         }
     }
 }
@@ -200,6 +309,8 @@ fn backoff(failures: u32) -> Duration {
 pub struct Refusal {
     /// The OAuth error, such as `invalid_client`.
     pub error: String,
+    /// Entra ID's own refinement of it, such as `bad_token`.
+    pub suberror: Option<Box<str>>,
     /// The `AADSTS` number.
     pub code: Option<u32>,
     /// What to name to Microsoft's support.
@@ -209,6 +320,18 @@ pub struct Refusal {
 }
 
 impl Refusal {
+    /// Does it say that this very refresh token will never work again?
+    ///
+    /// Only then may it be forgotten: a policy or a missing consent may be mended, and then it works as before.
+    #[must_use]
+    pub fn ends_sign_in(&self) -> bool {
+        self.error == "invalid_grant"
+            && (matches!(
+                self.suberror.as_deref(),
+                Some("bad_token" | "token_expired")
+            ) || self.code.is_some_and(|code| ENDED.contains(&code)))
+    }
+
     /// What can be done about it.
     #[must_use]
     pub fn class(&self) -> Class {
@@ -249,7 +372,23 @@ impl fmt::Display for Refusal {
     }
 }
 
+/// A user, unlike an app, may satisfy a Conditional Access policy by signing in.
+fn user_class(refusal: &Refusal) -> Class {
+    if refusal.code == Some(BLOCKED_BY_POLICY) {
+        return Class::Interactive;
+    }
+    refusal.class()
+}
+
+fn because(ended: Option<&Refusal>) -> String {
+    ended.map_or_else(String::new, |refusal| format!(" any more: {refusal}"))
+}
+
 const LOOP_DETECTED: u32 = 50_196;
+const BLOCKED_BY_POLICY: u32 = 53_003;
+const NO_CONSENT: u32 = 65_001;
+/// The refresh token is malformed, expired (by time, by lack of use, by the sign-in frequency), or revoked.
+const ENDED: [u32; 5] = [70_000, 70_008, 700_082, 70_043, 50_173];
 /// A `Retry-After` beyond this is taken for a mistake, as Microsoft's own libraries do.
 const LONGEST_HOLD_OFF: Duration = Duration::from_hours(1);
 
@@ -269,6 +408,7 @@ mod tests {
     fn refused(error: &str, code: u32) -> TokenError {
         let refusal = Refusal {
             error: error.to_owned(),
+            suberror: None,
             code: Some(code),
             trace_id: None,
             retry_after: None,
@@ -309,5 +449,32 @@ mod tests {
             text.contains("AADSTS7000215") && text.contains("secret is wrong"),
             "{text}"
         );
+    }
+
+    #[test]
+    fn only_what_is_definitive_ends_a_sign_in() {
+        let refusal = |error: &str, code, suberror: Option<&str>| Refusal {
+            error: error.to_owned(),
+            suberror: suberror.map(Into::into),
+            code: Some(code),
+            trace_id: None,
+            retry_after: None,
+        };
+        for (error, code, suberror, ends) in [
+            ("invalid_grant", 50_173, Some("bad_token"), true),
+            ("invalid_grant", 1, Some("token_expired"), true),
+            ("invalid_grant", 700_082, None, true),
+            ("invalid_grant", 70_043, None, true),
+            ("invalid_grant", 65_001, Some("consent_required"), false),
+            ("invalid_grant", 53_003, Some("message_only"), false),
+            ("invalid_grant", 50_076, Some("basic_action"), false),
+            ("invalid_grant", 50_196, None, false),
+            ("interaction_required", 50_079, None, false),
+            ("server_error", 50_173, None, false),
+            ("temporarily_unavailable", 90_033, None, false),
+        ] {
+            let refusal = refusal(error, code, suberror);
+            assert_eq!(refusal.ends_sign_in(), ends, "{refusal}");
+        }
     }
 }

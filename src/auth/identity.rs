@@ -108,7 +108,7 @@ pub enum AssertionAlgorithm {
 }
 
 /// Which of a machine's managed identities.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub enum ManagedIdentity {
     /// The one that belongs to the machine itself.
     #[default]
@@ -259,6 +259,13 @@ macro_rules! checked_text {
 checked_text! {
     /// An Entra tenant: its id (a GUID) or one of its DNS domain names, in lower case.
     TenantId
+}
+
+impl TenantId {
+    /// The tenant of a managed identity, which only the platform knows. A name for people; no request can be made with it.
+    pub(crate) fn of_platform() -> Self {
+        Self("(the platform's)".into())
+    }
 }
 
 impl FromStr for TenantId {

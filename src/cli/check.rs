@@ -1,5 +1,6 @@
+mod credentials;
+
 use std::{
-    collections::BTreeSet,
     io::{self, Write},
     process::ExitCode,
     sync::Arc,
@@ -12,10 +13,9 @@ use super::{ConfigArgs, claims::Claims, token};
 use crate::{
     auth::{
         AccessToken, TokenKey, Tokens,
-        identity::{Audience, Credential, Identity, Kind, Partner, TenantId},
+        identity::{Identity, Kind, TenantId},
     },
-    cloud::Family,
-    config::{Config, RouteTarget, Source},
+    config::{Config, Source},
     customer::Listed,
     error::Chain,
     serve,
@@ -50,6 +50,9 @@ impl Check {
             config.cloud.name(),
             config.cloud.login()
         )?;
+        for note in &config.notes {
+            writeln!(out, "{note}")?;
+        }
         let transport = Transport::new(&config.upstream)?;
         config.listen.tls.as_ref().map(tls::acceptor).transpose()?;
         let mut failed = local(&config, &mut out).await?;
@@ -149,7 +152,7 @@ async fn online(
     out: &mut impl Write,
 ) -> anyhow::Result<bool> {
     let (identity, subjects) = asked;
-    let audiences = audiences(config, identity);
+    let audiences = config.audiences(identity);
     if audiences.is_empty() {
         writeln!(out, "identity {}: no route uses it", identity.name)?;
     }
@@ -177,57 +180,28 @@ async fn online(
     Ok(failed)
 }
 
-/// What can be checked without the network: that the secrets are there.
+/// What can be checked without the network: that secrets, certificates and files are there.
 async fn local(config: &Config, out: &mut impl Write) -> anyhow::Result<bool> {
-    let mut failed = false;
-    let keys = config
-        .listen
-        .client_key
-        .iter()
-        .map(|source| ("listen.client_key".to_owned(), source));
-    let credentials = config.identities.iter().filter_map(|identity| {
-        let (Kind::Application {
-            credential: Credential::Secret(source),
-            ..
-        }
-        | Kind::Partner(Partner {
-            credential: Credential::Secret(source),
-            ..
-        })) = &identity.kind
-        else {
-            return None;
-        };
-        Some((format!("identity {}, secret", identity.name), source))
-    });
-    for (label, source) in keys.chain(credentials) {
-        match source.read().await {
-            Ok(_) => writeln!(out, "{label}: can be read")?,
-            Err(error) => {
-                failed = true;
-                writeln!(out, "{label}: FAILED\n  {}", Chain(&error))?;
-            }
+    let mut findings = Vec::new();
+    if let Some(source) = &config.listen.client_key {
+        let read = source.read().await;
+        let found = read.map(|_| "can be read".to_owned());
+        let found = found.map_err(|error| Chain(&error).to_string());
+        findings.push(("listen.client_key".to_owned(), found));
+    }
+    for identity in &config.identities {
+        let found = credentials::look(&identity.kind).await;
+        findings.extend(
+            found.map(|(label, found)| (format!("identity {}, {label}", identity.name), found)),
+        );
+    }
+    for (label, found) in &findings {
+        match found {
+            Ok(found) => writeln!(out, "{label}: {found}")?,
+            Err(reason) => writeln!(out, "{label}: FAILED\n  {reason}")?,
         }
     }
-    Ok(failed)
-}
-
-/// The APIs that the routes of an identity lead to.
-pub(super) fn audiences(config: &Config, identity: &Arc<Identity>) -> BTreeSet<(String, Audience)> {
-    let own = config
-        .routes
-        .iter()
-        .filter(|route| route.identity.name == identity.name);
-    own.flat_map(|route| match &route.target {
-        RouteTarget::Defender => [
-            ("Defender XDR", Family::Xdr),
-            ("Defender for Endpoint", Family::Endpoint),
-            ("Graph security", Family::Graph),
-        ]
-        .map(|(label, family)| (label.to_owned(), config.cloud.api(family).audience.clone()))
-        .to_vec(),
-        RouteTarget::Api(api) => vec![(format!("route {}", route.prefix), api.audience.clone())],
-    })
-    .collect()
+    Ok(findings.iter().any(|(_, found)| found.is_err()))
 }
 
 /// Who a token is for and what it reaches, in lines for a person.

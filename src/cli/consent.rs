@@ -13,7 +13,7 @@ use clap::Args;
 use uuid::Uuid;
 
 use self::{proof::Proof, redirect::Redirect};
-use super::{ConfigArgs, check, token};
+use super::{ConfigArgs, token};
 use crate::{
     auth::{
         consent::{self, Page},
@@ -137,7 +137,7 @@ fn pick(config: &Config, name: Option<&str>) -> anyhow::Result<Arc<Identity>> {
 
 /// The APIs whose tokens prove the consent; Defender XDR, if no route says which.
 fn audiences(config: &Config, identity: &Arc<Identity>) -> Vec<(String, Audience)> {
-    let routed: Vec<_> = check::audiences(config, identity).into_iter().collect();
+    let routed: Vec<_> = config.audiences(identity).into_iter().collect();
     if routed.is_empty() {
         let audience = config.cloud.api(Family::Xdr).audience.clone();
         return vec![("Defender XDR".to_owned(), audience)];

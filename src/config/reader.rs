@@ -21,6 +21,7 @@ pub(super) struct Document<'t> {
     folder: &'t Path,
     env: Env<'t>,
     faults: RefCell<Vec<Fault>>,
+    notes: RefCell<Vec<String>>,
 }
 
 impl<'t> Document<'t> {
@@ -30,6 +31,7 @@ impl<'t> Document<'t> {
             folder,
             env,
             faults: RefCell::default(),
+            notes: RefCell::default(),
         }
     }
 
@@ -45,6 +47,20 @@ impl<'t> Document<'t> {
     /// A path of the document, from where the process runs.
     pub(super) fn resolve(&self, path: impl AsRef<Path>) -> PathBuf {
         self.folder.join(path)
+    }
+
+    /// Notes what was decided of the key `path`, where the document leaves it open.
+    pub(super) fn note(&self, path: &str, decision: impl Display) {
+        self.notes.borrow_mut().push(format!("{path}: {decision}"));
+    }
+
+    pub(super) fn take_notes(&self) -> Vec<String> {
+        self.notes.take()
+    }
+
+    /// The value of an environment variable.
+    pub(super) fn variable(&self, name: &str) -> Option<String> {
+        (self.env)(name)
     }
 
     /// Whether an environment variable is set.
@@ -128,6 +144,10 @@ impl<'t> Table<'t> {
         if let Some(value) = self.peek(key) {
             value.fault(message);
         }
+    }
+
+    pub(super) fn document(&self) -> &'t Document<'t> {
+        self.document
     }
 
     pub(super) fn has(&self, key: &str) -> bool {

@@ -7,13 +7,17 @@
 
 mod answering;
 mod breaking;
+mod certificates;
 mod check;
+mod claims;
 mod cli;
 mod codings;
 mod config_files;
 mod consent;
+mod credentials;
 mod customers;
 mod deadlines;
+mod federated;
 mod forwarding;
 mod framing;
 mod guarding;
@@ -32,6 +36,7 @@ mod restricting;
 mod rewriting;
 mod sandbox;
 mod sandbox_data;
+mod scripted;
 mod secrets;
 mod shutdown;
 mod smoke;

@@ -432,6 +432,9 @@ pub(crate) fn program() -> Command {
         if name.starts_with("AZURE_")
             || name.to_lowercase().ends_with("_proxy")
             || name.starts_with("DEFENDER_PROXY")
+            || ["IDENTITY_", "IMDS_", "MSI_"]
+                .iter()
+                .any(|start| name.starts_with(start))
             || name == "RUST_LOG"
         {
             command.env_remove(name);

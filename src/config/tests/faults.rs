@@ -299,7 +299,7 @@ const IN_THE_IDENTITY: &str = r#"
 => 1 identity.soc.credential: is missing: write credential = { secret = { env =
 
 5: credential = 'default'
-=> 5 identity.soc.credential: is not yet supported
+=> 5 identity.soc.credential: finds nothing in the environment: set one of AZURE_CLIENT_SECRET, AZURE_CLIENT_CERTIFICATE_PATH, AZURE_FEDERATED_TOKEN_FILE
 
 5: credential = 'S3cret'
 => 5 identity.soc.credential: must not hold the secret itself
@@ -313,14 +313,44 @@ const IN_THE_IDENTITY: &str = r#"
 5: credential = {}
 => 5 identity.soc.credential: says not how to prove who it is
 
-5: credential = { certificate = { file = 'app.pem' } }
-=> 5 identity.soc.credential.certificate: is not yet supported
+5: credential = { secret = { env = 'A' }, managed_identity = true }
+=> 5 identity.soc.credential: must have exactly one key
 
-5: credential = { federated_token_file = '/var/t' }
-=> 5 identity.soc.credential.federated_token_file: is not yet
+5: credential = { certificat = { file = 'app.pem' }, secret = { env = 'A' } }
+=> 5 identity.soc.credential.certificat: is no key known here: did you mean `certificate`?
 
-5: credential = { managed_identity = true }
-=> 5 identity.soc.credential.managed_identity: is not yet supported
+5: credential = { certificate = 'app.pem' }
+=> 5 identity.soc.credential.certificate: must be a table
+
+5: credential = { certificate = {} }
+=> 5 identity.soc.credential.certificate.file: is missing: write file = "app.pem"
+
+5: credential = { certificate = { file = 'app.pem', password = 'S3cret' } }
+=> 5 identity.soc.credential.certificate.password: must not hold the secret itself
+
+5: credential = { certificate = { file = 'app.pem' }, password = 'S3cret' }
+=> 5 identity.soc.credential.password: belongs to the certificate
+
+5: credential = { certificate = { file = 'app.pem', algorithm = 'ES256' } }
+=> 5 identity.soc.credential.certificate.algorithm: must be "PS256" (the default) or "RS256"
+
+5: credential = { federated_token_file = '' }
+=> 5 identity.soc.credential.federated_token_file: must name a file
+
+5: credential = { managed_identity = false }
+=> 5 identity.soc.credential.managed_identity: must be true, { client_id = 
+
+5: credential = { managed_identity = 'yes' }
+=> 5 identity.soc.credential.managed_identity: must be true or false
+
+5: credential = { managed_identity = {} }
+=> 5 identity.soc.credential.managed_identity: must name one identity
+
+5: credential = { managed_identity = { client_id = 'x' } }
+=> 5 identity.soc.credential.managed_identity.client_id: must be the application (client) id
+
+5: credential = { managed_identity = { object_id = 'x' } }
+=> 1 identity.soc: names two managed identities: remove `client_id`
 
 5: credential = { secret = {} }
 => 5 identity.soc.credential.secret: says not where the secret is kept

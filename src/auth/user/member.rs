@@ -1,0 +1,293 @@
+//! One user: what is kept of their sign-in, used and replaced.
+
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use super::{
+    Account, Enlisted, Prompt, SignInError, Way,
+    kept::Kept,
+    prompter::Prompter,
+    refusals::Refusals,
+    sign_in::SigningIn,
+    store::{Opened, Store, StoreError},
+};
+use crate::{
+    auth::{
+        AccessToken, TokenKey,
+        entra::{Ask, Entra, unavailable},
+        error::{Refusal, TokenError},
+        identity::{SignIn, User},
+        secret::{Secret, SecretError},
+    },
+    error::Chain,
+    origin::Origin,
+};
+
+/// One user, and what this process knows of their sign-in.
+#[derive(Debug)]
+pub(super) struct Member {
+    user: User,
+    /// Of the token that comes with a sign-in.
+    key: TokenKey,
+    pub(super) store: Store,
+    command: String,
+    refusals: Refusals,
+    /// Why Entra ID ended the last sign-in.
+    ended: Mutex<Option<Refusal>>,
+    pub(super) prompter: Prompter,
+}
+
+impl Member {
+    pub(super) fn new(login: &Origin, user: &User, enlisted: &Enlisted) -> Self {
+        let identity = &enlisted.identity;
+        Self {
+            user: user.clone(),
+            key: TokenKey {
+                identity: Arc::clone(&identity.name),
+                tenant: user.tenant.clone(),
+                audience: enlisted.audience.clone(),
+            },
+            store: Store::new(login, identity, user),
+            command: enlisted.command.clone(),
+            refusals: Refusals::default(),
+            ended: Mutex::default(),
+            prompter: Prompter::default(),
+        }
+    }
+
+    pub(super) async fn open(&self) -> Result<Opened, TokenError> {
+        let opened = self.store.open().await;
+        opened.map_err(|source| self.store_error(source))
+    }
+
+    pub(super) async fn kept(&self, opened: &Opened) -> Result<Option<Kept>, TokenError> {
+        let kept = self.read(opened).await;
+        kept.map_err(|source| self.store_error(source))
+    }
+
+    pub(super) async fn read(&self, opened: &Opened) -> Result<Option<Kept>, StoreError> {
+        let Some(bytes) = opened.read().await? else {
+            return Ok(None);
+        };
+        let kept = Kept::from_bytes(&bytes);
+        if kept.is_none() {
+            tracing::warn!(identity = %self.key.identity, store = %self.store,
+                "what is kept there is no sign-in of this version: sign in again");
+        }
+        Ok(kept)
+    }
+
+    /// One refresh, and the new refresh token stored in place of the old.
+    pub(super) async fn refresh(
+        self: &Arc<Self>,
+        entra: &Entra,
+        (mut opened, mut kept): (Opened, Kept),
+        (key, ask): (&TokenKey, Ask<'_>),
+    ) -> Result<AccessToken, TokenError> {
+        let question = format!("{} {}", key.audience, ask.claims.unwrap_or_default());
+        if let Some(refusal) = self.refusals.known(&kept.refresh_token, &question) {
+            return Err(self.refused(refusal));
+        }
+        let answer = entra
+            .refresh(&self.user, key, (&kept.refresh_token, ask))
+            .await;
+        match answer {
+            Ok(granted) => {
+                self.keep(&mut opened, &mut kept, granted.refresh_token)
+                    .await;
+                Ok(granted.token)
+            }
+            Err(TokenError::Refused { refusal, .. }) => {
+                let asked = (&kept.refresh_token, question.as_str());
+                self.refusals.remember(asked, &refusal, HOLD_OFF);
+                if refusal.ends_sign_in() {
+                    return self.end(entra, opened, (key, refusal)).await;
+                }
+                Err(self.refused(refusal))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Entra ID leaves the old refresh token valid, so a failure to store the new one loses nothing yet.
+    async fn keep(&self, opened: &mut Opened, kept: &mut Kept, new: Option<Secret>) {
+        kept.renew(new);
+        let stored = match kept.to_bytes() {
+            Some(bytes) => opened.write(bytes).await,
+            None => return,
+        };
+        if let Err(error) = stored {
+            tracing::error!(identity = %self.key.identity, store = %self.store, error = %Chain(&error),
+                "the renewed sign-in can't be stored; the old one stays");
+        }
+    }
+
+    /// Forgets the sign-in that Entra ID has ended.
+    async fn end(
+        self: &Arc<Self>,
+        entra: &Entra,
+        mut opened: Opened,
+        (key, refusal): (&TokenKey, Refusal),
+    ) -> Result<AccessToken, TokenError> {
+        tracing::warn!(identity = %self.key.identity, %refusal, "the sign-in has ended");
+        if let Err(error) = opened.remove().await {
+            tracing::warn!(identity = %self.key.identity, error = %Chain(&error), "it can't be removed from its store");
+        }
+        *self.ended() = Some(refusal);
+        self.begin(entra, opened, key).await
+    }
+
+    /// Nobody is signed in. With a password nobody needs to be asked.
+    pub(super) async fn begin(
+        self: &Arc<Self>,
+        entra: &Entra,
+        opened: Opened,
+        key: &TokenKey,
+    ) -> Result<AccessToken, TokenError> {
+        if let SignIn::Password { password, .. } = &self.user.sign_in {
+            let password = password.read().await;
+            let password = password.map_err(|source| self.unreadable(source))?;
+            if let Some(refusal) = self.refusals.known(&password, "") {
+                return Err(self.refused(refusal));
+            }
+            return self.with_password(entra, (opened, &password), key).await;
+        }
+        drop(opened);
+        if self.is_asked() {
+            self.ask(entra);
+        }
+        Err(TokenError::NotSignedIn {
+            identity: self.key.identity.to_string(),
+            next: self.next(),
+            ended: self.ended().clone().map(Into::into),
+        })
+    }
+
+    async fn with_password(
+        self: &Arc<Self>,
+        entra: &Entra,
+        (mut opened, password): (Opened, &Secret),
+        key: &TokenKey,
+    ) -> Result<AccessToken, TokenError> {
+        let signing = SigningIn {
+            entra,
+            user: &self.user,
+            key,
+            prompt: &|_| {},
+        };
+        match signing.by(Way::Configured).await {
+            Ok((mut kept, token)) => {
+                self.keep(&mut opened, &mut kept, None).await;
+                *self.ended() = None;
+                Ok(token)
+            }
+            Err(SignInError::Token(TokenError::Refused { refusal, .. })) => {
+                // A wrong password that is sent again and again locks the account.
+                self.refusals
+                    .remember((password, ""), &refusal, PASSWORD_HOLD_OFF);
+                Err(self.refused(refusal))
+            }
+            Err(SignInError::Token(error)) => Err(error),
+            Err(error) => Err(unavailable(key, &error.to_string())),
+        }
+    }
+}
+
+/// The person who signs in.
+impl Member {
+    pub(super) async fn sign_in(
+        &self,
+        entra: &Entra,
+        (way, prompt): (Way, Prompt<'_>),
+    ) -> Result<Account, SignInError> {
+        let signing = SigningIn {
+            entra,
+            user: &self.user,
+            key: &self.key,
+            prompt,
+        };
+        // Not under the lock: a person takes their time, and the old sign-in serves meanwhile.
+        let (kept, _) = signing.by(way).await?;
+        let bytes = kept.to_bytes().ok_or(StoreError::Sealing)?;
+        self.store.open().await?.write(bytes).await?;
+        *self.ended() = None;
+        Ok(kept.account)
+    }
+
+    /// Is it for the running proxy to ask the person?
+    pub(super) fn is_asked(&self) -> bool {
+        self.store.is_memory() && !matches!(self.user.sign_in, SignIn::Password { .. })
+    }
+
+    /// Asks the person in the log, in the background, unless they have just been asked.
+    pub(super) fn ask(self: &Arc<Self>, entra: &Entra) {
+        if !self.prompter.may_ask() {
+            return;
+        }
+        let (member, entra) = (Arc::clone(self), entra.clone());
+        tokio::spawn(async move {
+            let identity = Arc::clone(&member.key.identity);
+            let prompt = |text: &str| tracing::warn!(identity = %identity, "{text}");
+            match member.sign_in(&entra, (Way::Configured, &prompt)).await {
+                Ok(account) => {
+                    tracing::info!(identity = %identity, account = account.name, "signed in");
+                }
+                Err(error) => {
+                    tracing::warn!(identity = %identity, error = %Chain(&error), "nobody has signed in");
+                }
+            }
+            member.prompter.asked();
+        });
+    }
+}
+
+/// Why there is no token.
+impl Member {
+    fn refused(&self, refusal: Refusal) -> TokenError {
+        TokenError::SignInRefused {
+            identity: self.key.identity.to_string(),
+            next: self.next(),
+            refusal: refusal.into(),
+        }
+    }
+
+    fn unreadable(&self, source: SecretError) -> TokenError {
+        TokenError::Credential {
+            identity: self.key.identity.to_string(),
+            source,
+        }
+    }
+
+    fn store_error(&self, source: StoreError) -> TokenError {
+        TokenError::Store {
+            identity: self.key.identity.to_string(),
+            source,
+        }
+    }
+
+    fn next(&self) -> String {
+        match (&self.user.sign_in, self.is_asked()) {
+            (SignIn::Password { .. }, _) => {
+                "check `username` and `password`; if the tenant asks for a second factor, set sign_in = \"browser\"".to_owned()
+            }
+            (_, true) if self.prompter.is_on() => {
+                "sign in as the proxy's log (its standard error) says".to_owned()
+            }
+            (_, true) => {
+                "store = \"memory\" keeps the sign-in in the running proxy only: call the proxy, or set store = \"keyring\" or \"file\"".to_owned()
+            }
+            (_, false) => format!("run `{}`", self.command),
+        }
+    }
+
+    fn ended(&self) -> MutexGuard<'_, Option<Refusal>> {
+        self.ended.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// How long a refusal of a refresh token stands.
+const HOLD_OFF: Duration = Duration::from_mins(1);
+/// How long a refusal of a password stands. Some ten wrong ones in a row lock the account for a time (Entra ID, "Smart lockout").
+const PASSWORD_HOLD_OFF: Duration = Duration::from_mins(15);

@@ -1,0 +1,41 @@
+use std::{
+    io::{self, Write},
+    process::ExitCode,
+};
+
+use clap::Args;
+
+use super::{
+    ConfigArgs,
+    login::{UserArgs, place},
+};
+use crate::serve;
+
+/// `logout`: forgets a sign-in.
+#[derive(Debug, Args)]
+pub(super) struct Logout {
+    #[command(flatten)]
+    config: ConfigArgs,
+    #[command(flatten)]
+    user: UserArgs,
+}
+
+impl Logout {
+    pub(super) async fn run(self) -> anyhow::Result<ExitCode> {
+        let config = self.config.load()?;
+        let identity = self.user.pick(&config)?;
+        let sign_ins = serve::sign_ins(&config);
+        let was_there = sign_ins.sign_out(&identity.name).await?;
+        let mut out = io::stdout().lock();
+        let (name, store) = (&identity.name, place(&sign_ins, &identity));
+        if was_there {
+            writeln!(out, "identity {name}: signed out, removed from {store}")?;
+        } else {
+            writeln!(
+                out,
+                "identity {name}: nobody was signed in, nothing is kept in {store}"
+            )?;
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
