@@ -463,3 +463,42 @@ async fn what_can_not_be_asked_for_is_said_at_once() {
         .await;
     assert_eq!(upstreams["token_requests"]["total"], 0);
 }
+
+/// Thousands of customers would be thousands of token requests.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn check_asks_for_twenty_customers_at_most() {
+    use std::fmt::Write as _;
+    let upstreams = Upstreams::start().await;
+    let mut customers = two();
+    for number in 0..23 {
+        write!(
+            customers,
+            ", c{number} = \"5a9db0c5-0000-4000-9000-{number:012}\""
+        )
+        .unwrap();
+    }
+    let audience = "https://api.security.microsoft.com";
+    let route = format!(
+        "[[route]]\nprefix = \"/\"\nupstream = \"{audience}\"\naudience = \"{audience}\"\n"
+    );
+    let file = upstreams.write_config(&format!("{}\n{route}", partner(&upstreams, &customers)));
+    let checked = run(command(&upstreams, &["check", "--config", &file])).await;
+    assert!(
+        checked
+            .stdout
+            .contains("25 customers, of which 20 asked for"),
+        "{}",
+        checked.stdout
+    );
+    assert_eq!(upstreams.token_requests().await, 20);
+    let offline = run(command(
+        &upstreams,
+        &["check", "--offline", "--config", &file],
+    ))
+    .await;
+    assert!(
+        offline.ok().contains("25 customers\n"),
+        "{}",
+        offline.stdout
+    );
+}

@@ -27,6 +27,7 @@ mod load;
 mod many_customers;
 mod output;
 mod paging;
+mod partner_examples;
 mod programs;
 mod raw;
 mod refusals;
