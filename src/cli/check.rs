@@ -57,12 +57,13 @@ impl Check {
         let transport = Transport::new(&config.upstream)?;
         config.listen.tls.as_ref().map(tls::acceptor).transpose()?;
         let mut failed = local(&config, &mut out).await?;
+        failed |= users::local(&config, &mut out).await?;
         let customer = self.customer.as_deref();
         let subjects = subjects(&config, customer)?;
         for (identity, subjects) in config.identities.iter().zip(&subjects) {
-            announce(identity, subjects.len(), &mut out)?;
+            let asked = if self.offline { 0 } else { subjects.len() };
+            announce(identity, asked, &mut out)?;
         }
-        failed |= users::local(&config, &mut out).await?;
         if !self.offline {
             let tokens = serve::tokens(&config, &transport);
             for (identity, subjects) in config.identities.iter().zip(subjects) {
@@ -137,7 +138,7 @@ fn announce(identity: &Identity, asked: usize, out: &mut impl Write) -> io::Resu
         identity.name,
         if all == 1 { "" } else { "s" }
     )?;
-    if asked < all {
+    if (1..all).contains(&asked) {
         write!(
             out,
             ", of which {asked} asked for (--customer NAME asks for another)"

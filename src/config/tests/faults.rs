@@ -378,7 +378,7 @@ const IN_THE_IDENTITY: &str = r#"
 
 2: store = 'keyring'
 2: kind = 'application'
-=> 2 identity.soc.store: is not yet supported
+=> 2 identity.soc.store: is no key known here
 
 1: [identity.'a b']
 => 1 identity."a b": must have a name of letters
