@@ -1,5 +1,6 @@
 """The programs under test: the stand-ins alone, and a proxy in front of them."""
 
+import os
 import re
 import subprocess
 import sys
@@ -44,13 +45,44 @@ class StandIns:
         answer.raise_for_status()
         return answer
 
+    def federated_token(self):
+        return self.control("federated-token").text
+
     def incidents(self, token):
         """The incidents that `token` lets one read."""
-        headers = {"Authorization": f"Bearer {token}"}
-        answer = requests.get(f"{self.defender}/api/incidents", headers=headers)
-        assert answer.status_code == 200, (answer.status_code, answer.text)
-        assert answer.json()["value"], "no incidents"
-        return answer.text
+        return incidents(self.defender, token)
+
+
+class Proxy:
+    """A proxy with `stand_in_login`: where it is, and credentials that nobody ever gave out."""
+
+    tenant = "77777777-7777-4777-8777-777777777777"
+    client_id = public_client_id = "88888888-8888-4888-8888-888888888888"
+    secret = "invented-secret"
+    user = "nobody@elsewhere.example"
+    # Of the published keys, which certificates are read from here too.
+    password = "sandbox-password-do-not-use"
+    identity_header = "invented-header"
+
+    def __init__(self, url):
+        self.login = self.managed_identity = self.url = url
+        self.app_service = f"{url}/msi/token"
+        self.tokens = []
+
+    def federated_token(self):
+        return "invented-assertion"
+
+    def incidents(self, token):
+        self.tokens.append(token)
+        return incidents(self.url, token)
+
+
+def incidents(base, token):
+    headers = {"Authorization": f"Bearer {token}"}
+    answer = requests.get(f"{base}/api/incidents", headers=headers)
+    assert answer.status_code == 200, (answer.status_code, answer.text)
+    assert answer.json()["value"], "no incidents"
+    return answer.text
 
 
 @contextmanager
@@ -69,6 +101,25 @@ def running(*arguments, ready):
     finally:
         process.terminate()
         process.wait()
+
+
+@contextmanager
+def proxy(stand_ins, folder):
+    """A proxy in front of the stand-ins, over TLS, which the libraries insist on. Its certificate is `folder`/tls.pem."""
+    cert, key, config = f"{folder}/tls.pem", f"{folder}/tls.key", f"{folder}/proxy.toml"
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-out", cert, "-keyout", key]
+        + ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"],
+        check=True,
+        stderr=subprocess.DEVNULL,
+    )
+    os.chmod(key, 0o600)
+    listen = f'address = "127.0.0.1:0"\nstand_in_login = true\ntls = {{ cert = "{cert}", key = "{key}" }}\n'
+    with open(config, "w") as file:
+        file.write(f"[listen]\n{listen}\n{stand_ins.printed}")
+    with running("-q", "serve", "--config", config, ready="listening on ") as printed:
+        port = printed.rsplit(":", 1)[1].strip()
+        yield Proxy(f"https://localhost:{port}")
 
 
 @contextmanager

@@ -1,4 +1,5 @@
-"""MSAL and azure-identity, as they come from PyPI, sign in against the sandbox and use their tokens.
+"""MSAL and azure-identity, as they come from PyPI, sign in: against the sandbox, and against a proxy with `stand_in_login`
+that they know nothing of.
 
 Needs the packages of requirements.txt, and the program for its argument. Prints a line for each check; ends with 1 when one
 fails.
@@ -6,6 +7,7 @@ fails.
 
 import os
 import sys
+import tempfile
 import time
 import traceback
 import warnings
@@ -20,21 +22,57 @@ import programs
 import with_azure_identity
 import with_msal
 
+LIBRARIES = [with_msal, with_azure_identity]
+
 
 def main():
     # The libraries advise against some of what they can do; it is checked all the same.
     warnings.simplefilter("ignore")
-    failed = 0
-    with programs.stand_ins() as stand_ins:
-        # `requests` lets this variable overrule what a library is told, so it has to be right.
-        os.environ["REQUESTS_CA_BUNDLE"] = stand_ins.ca
-        os.environ.pop("CURL_CA_BUNDLE", None)
+    with programs.stand_ins() as stand_ins, tempfile.TemporaryDirectory() as folder:
+        trust(folder, stand_ins.ca)
         browser.install(stand_ins.user)
-        for library in [with_msal, with_azure_identity]:
-            for check in library.CHECKS:
-                failed += not passed(f"{library.__name__}.{check.__name__}", check, stand_ins)
+        failed = directly(stand_ins)
+        with programs.proxy(stand_ins, folder) as proxy:
+            trust(folder, stand_ins.ca, f"{folder}/tls.pem")
+            failed += through(proxy, stand_ins)
     if failed:
         sys.exit(f"{failed} of the checks failed")
+
+
+def trust(folder, *certificates):
+    """`requests` lets these variables overrule what a library is told, so they have to be right."""
+    bundle = f"{folder}/trusted.pem"
+    with open(bundle, "w") as out:
+        for certificate in certificates:
+            with open(certificate) as file:
+                out.write(file.read())
+    os.environ["REQUESTS_CA_BUNDLE"] = os.environ["CURL_CA_BUNDLE"] = bundle
+
+
+def directly(stand_ins):
+    return sum(
+        not passed(f"{library.__name__}.{check.__name__}", check, stand_ins)
+        for library in LIBRARIES
+        for check in library.CHECKS
+    )
+
+
+def through(proxy, stand_ins):
+    failed = sum(
+        not passed(f"stand_in_login: {library.__name__}.{check.__name__}", check, proxy)
+        for library in LIBRARIES
+        for check in library.ANYWHERE
+    )
+    return failed + (not passed("stand_in_login: none of its tokens left", none_left, proxy, stand_ins))
+
+
+def none_left(proxy, stand_ins):
+    """No token that a client got from the proxy has reached a stand-in."""
+    assert proxy.tokens
+    seen = stand_ins.control("requests").text
+    assert '"Bearer ' in seen
+    for token in proxy.tokens:
+        assert token not in seen, "a worthless token went upstream"
 
 
 def passed(name, check, *arguments):

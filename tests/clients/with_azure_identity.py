@@ -76,7 +76,7 @@ def environment_of_a_secret(stand_ins):
 
 def workload_identity(stand_ins):
     with tempfile.NamedTemporaryFile("w") as file:
-        file.write(stand_ins.control("federated-token").text)
+        file.write(stand_ins.federated_token())
         file.flush()
         use(
             stand_ins,
@@ -123,13 +123,17 @@ def browser(stand_ins):
     )
 
 
-CHECKS = [
+# Those that a proxy which answers token requests has to pass as well.
+ANYWHERE = [
     secret,
     certificate,
     environment_of_a_secret,
     workload_identity,
     managed_identity_of_a_virtual_machine,
     managed_identity_of_app_service,
+]
+
+CHECKS = ANYWHERE + [
     device_code,
     browser,
 ]
