@@ -97,8 +97,8 @@ fn tenant_of(name: &str) -> Option<&'static str> {
     }
 }
 
-pub(crate) const CONTOSO: &str = "5a9db0c5-0000-4000-8000-000000000002";
-pub(crate) const FABRIKAM: &str = "5a9db0c5-0000-4000-8000-000000000003";
+const CONTOSO: &str = "5a9db0c5-0000-4000-8000-000000000002";
+const FABRIKAM: &str = "5a9db0c5-0000-4000-8000-000000000003";
 const HOSTS: [&str; 4] = ["contoso", CONTOSO, "fabrikam", FABRIKAM];
 
 static ROUTES: LazyLock<Routes> = LazyLock::new(|| {
