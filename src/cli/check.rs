@@ -16,6 +16,7 @@ use crate::{
     },
     config::{Config, Source},
     error::Chain,
+    serve,
     server::tls,
     upstream::Transport,
 };
@@ -73,9 +74,11 @@ async fn online(
         writeln!(out, "identity {}: no route uses it", identity.name)?;
     }
     let mut failed = false;
+    // One cache for all, so that what a user's sign-in was refused is not asked again.
+    let tokens = serve::tokens(config, transport);
     for (label, audience) in audiences {
         let line = format!("identity {}, {label} ({audience})", identity.name);
-        match token::fetch(config, transport, (identity, audience)).await {
+        match token::fetch_from(&tokens, (identity, audience)).await {
             Ok(token) => writeln!(out, "{line}: ok\n{}", describe(&token)?)?,
             Err(error) => {
                 failed = true;

@@ -90,9 +90,11 @@ async fn tokens(
     out: &mut impl Write,
 ) -> anyhow::Result<bool> {
     let mut all = true;
+    // One cache for all, so that a wrong password is sent once.
+    let tokens = serve::tokens(config, transport);
     for (label, audience) in config.audiences(identity) {
         let line = format!("  {label} ({audience})");
-        match token::fetch(config, transport, (identity, audience)).await {
+        match token::fetch_from(&tokens, (identity, audience)).await {
             Ok(token) => writeln!(
                 out,
                 "{line}: token until {}",

@@ -10,7 +10,7 @@ use clap::{Args, ValueEnum};
 use super::{ConfigArgs, claims::Claims};
 use crate::{
     auth::{
-        AccessToken, TokenKey,
+        AccessToken, TokenKey, Tokens,
         identity::{Audience, Identity},
     },
     cloud::Family,
@@ -81,6 +81,14 @@ pub(super) async fn fetch(
     transport: &Transport,
     wanted: (&Arc<Identity>, Audience),
 ) -> anyhow::Result<Arc<AccessToken>> {
+    fetch_from(&serve::tokens(config, transport), wanted).await
+}
+
+/// The same from a cache that knows what was refused before.
+pub(super) async fn fetch_from(
+    tokens: &Tokens,
+    wanted: (&Arc<Identity>, Audience),
+) -> anyhow::Result<Arc<AccessToken>> {
     let (identity, audience) = wanted;
     let tenant = identity.kind.tenant().context("say which customer")?;
     let key = TokenKey {
@@ -88,7 +96,6 @@ pub(super) async fn fetch(
         tenant: tenant.clone(),
         audience,
     };
-    let tokens = serve::tokens(config, transport);
     tokens
         .get(identity, &key)
         .await
