@@ -322,9 +322,7 @@ async fn beside_a_partner_an_application_keeps_its_own_tenant() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_slow_token_for_one_customer_holds_up_no_other() {
     let (upstreams, proxy) = start_with("").await;
-    upstreams
-        .faults(json!({"token": [{"hold": "slow"}]}))
-        .await;
+    upstreams.faults(json!({"token": [{"hold": "slow"}]})).await;
     let connection = Http2::connect(&proxy).await;
     let slow = connection.get("/t/contoso/api/incidents");
     upstreams.wait("held=slow").await;
