@@ -1,6 +1,7 @@
 mod credentials;
 mod faults;
 mod partner;
+mod users;
 
 use std::fs;
 use std::time::Duration;
@@ -124,7 +125,8 @@ regoin = 'eu'
         (6, "identity.soc.tenant"),
         (6, "identity.soc.client_id"),
         (6, "identity.soc.credential"),
-        (9, "identity.old.kind"),
+        (8, "identity.old.tenant"),
+        (8, "identity.old.client_id"),
         (11, "cloud.regoin"),
     ];
     let expected: Vec<_> = expected

@@ -280,8 +280,7 @@ const IN_THE_IDENTITY: &str = r#"
 => 2 identity.soc.kind: must be "application"
 
 2: kind = 'user'
-2: sign_in = 'browser'
-=> 2 identity.soc.kind: names a kind that is not yet supported
+=> 5 identity.soc.credential: is for applications: a user's app is a public client and has none
 
 3: tenant = 'common'
 => 3 identity.soc.tenant: `common` names no tenant
@@ -379,7 +378,7 @@ const IN_THE_IDENTITY: &str = r#"
 
 2: store = 'keyring'
 2: kind = 'application'
-=> 2 identity.soc.store: is not yet supported
+=> 2 identity.soc.store: is no key known here
 
 1: [identity.'a b']
 => 1 identity."a b": must have a name of letters
