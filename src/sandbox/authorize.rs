@@ -12,6 +12,7 @@ use serde_json::json;
 use super::aadsts::{self, MALFORMED, Row};
 use super::answers::page;
 use super::api::Answer;
+use super::claims::Claims;
 use super::client_auth;
 use super::codes::{Authorized, CODE_LIFETIME, Challenge};
 use super::consent::Consent;
@@ -111,6 +112,7 @@ impl Request {
         }
         Scope::parse(&self.scope(query)?, Several::Refused)?;
         challenge(query)?;
+        Claims::read(query.get("claims"))?;
         let silent = query.get("prompt") == Some("none");
         let name = query
             .get("sandbox_user")
@@ -143,6 +145,7 @@ impl Request {
                 redirect_uri: self.redirect.text.clone(),
                 scope: self.scope(query).unwrap_or_default(),
                 nonce: query.get("nonce").map(str::to_owned),
+                claims: Claims::read(query.get("claims")).unwrap_or_default(),
                 challenge: challenge(query).ok().flatten(),
             },
             CODE_LIFETIME,

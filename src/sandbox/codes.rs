@@ -9,6 +9,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL;
 use ring::digest::{SHA256, digest};
 
 use super::aadsts::Row;
+use super::claims::Claims;
 use super::entra_errors::EntraError;
 use super::state::lock;
 use super::tokens::random_text;
@@ -24,6 +25,7 @@ pub(crate) struct Authorized {
     pub(crate) redirect_uri: String,
     pub(crate) scope: String,
     pub(crate) nonce: Option<String>,
+    pub(crate) claims: Claims,
     pub(crate) challenge: Option<Challenge>,
 }
 
@@ -134,6 +136,7 @@ mod tests {
             redirect_uri: "http://localhost:1".into(),
             scope: "openid".into(),
             nonce: None,
+            claims: Claims::default(),
             challenge: Some(challenge),
         }
     }

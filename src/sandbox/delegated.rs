@@ -37,6 +37,8 @@ struct SignedIn {
     scope: String,
     several: Several,
     nonce: Option<String>,
+    /// What was asked for before the token request.
+    claims: Claims,
     refresh: Refresh,
 }
 
@@ -64,6 +66,7 @@ impl Request<'_> {
             scope: self.asked().unwrap_or(authorized.scope),
             several: Several::Refused,
             nonce: authorized.nonce,
+            claims: authorized.claims,
             refresh: if offline {
                 Refresh::New
             } else {
@@ -83,6 +86,7 @@ impl Request<'_> {
             scope: self.asked().unwrap_or_else(|| session.scope.clone()),
             several: Several::First,
             nonce: None,
+            claims: Claims::default(),
             refresh: match rotation {
                 Rotation::Rotate | Rotation::Strict => Refresh::New,
                 Rotation::None => Refresh::No,
@@ -103,6 +107,7 @@ impl Request<'_> {
             scope: asked.scope,
             several: Several::Refused,
             nonce: None,
+            claims: Claims::default(),
             refresh: Refresh::IfAsked,
         })
     }
@@ -125,6 +130,7 @@ impl Request<'_> {
             scope,
             several: Several::Refused,
             nonce: None,
+            claims: Claims::default(),
             refresh: Refresh::IfAsked,
         })
     }
@@ -146,7 +152,7 @@ impl Request<'_> {
             roles: granted,
             user: Some(signed_in.user),
             proof: self.client.proof,
-            claims: self.claims.clone(),
+            claims: self.claims.and(&signed_in.claims),
             lifetime,
             opaque: self.settings.opaque_tokens,
         });

@@ -15,7 +15,7 @@ use super::entra_errors::EntraError;
 use super::family;
 use super::roles;
 use super::state::State;
-use super::token_form::{CLIENT_CREDENTIALS, DEVICE_CODE, DEVICE_CODE_V1, Endpoint, Form, Version};
+use super::token_form::{CLIENT_CREDENTIALS, Endpoint, Form, Version, known_grant};
 use super::tokens::Order;
 use super::user_errors::UNKNOWN_USER;
 
@@ -59,10 +59,8 @@ impl Issued {
 /// Answers a token request.
 pub(crate) fn issue(state: &State, endpoint: &Endpoint, form: &Form) -> Result<Issued, EntraError> {
     let tenant = tenant(state, endpoint, form)?;
-    let grant = form.require("grant_type")?;
-    if !GRANTS.contains(&grant) {
-        return Err(EntraError::usual(&aadsts::BAD_GRANT_TYPE));
-    }
+    let grant = known_grant(form.require("grant_type")?)
+        .ok_or_else(|| EntraError::usual(&aadsts::BAD_GRANT_TYPE))?;
     let settings = state.settings();
     let consent = Consent::of(&settings, tenant);
     consent.has_app(form.client_id.as_deref().unwrap_or_default(), tenant)?;
@@ -156,12 +154,3 @@ pub(crate) fn unknown_resource(resource: &str) -> EntraError {
     );
     EntraError::saying(&aadsts::UNKNOWN_RESOURCE, text)
 }
-
-const GRANTS: &[&str] = &[
-    CLIENT_CREDENTIALS,
-    "authorization_code",
-    "refresh_token",
-    "password",
-    DEVICE_CODE,
-    DEVICE_CODE_V1,
-];

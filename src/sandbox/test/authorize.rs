@@ -61,6 +61,26 @@ async fn a_code_is_redeemed_once_with_its_verifier() {
 }
 
 #[tokio::test]
+async fn claims_may_come_before_the_token_request() {
+    let bench = Bench::start().await;
+    let claims_wanted = r#"{"access_token":{"xms_cc":{"values":["cp1"]}}}"#;
+    let encoded: String = url::form_urlencoded::byte_serialize(claims_wanted.as_bytes()).collect();
+    let back = bench
+        .authorize(&format!("&sandbox_user={ALICE}&claims={encoded}"))
+        .await;
+    let code = parameter(&back, "code").unwrap();
+    let body = bench.redeem(&code, VERIFIER).await.json();
+    assert_eq!(claims(&body["access_token"])["xms_cc"][0], "cp1");
+    let wrong = bench
+        .authorize(&format!("&sandbox_user={ALICE}&claims=cp1"))
+        .await;
+    assert_eq!(
+        parameter(&wrong, "error").as_deref(),
+        Some("invalid_request")
+    );
+}
+
+#[tokio::test]
 async fn the_way_back_says_what_went_wrong() {
     let bench = Bench::start().await;
     for (more, word) in [
