@@ -54,5 +54,6 @@ mod support;
 mod tokens;
 mod truncated;
 mod tunnel;
+mod user_secrets;
 mod windows;
 mod wire;
