@@ -18,6 +18,7 @@ mod credentials;
 mod customers;
 mod deadlines;
 mod default_credential;
+mod example_configs;
 mod federated;
 mod forwarding;
 mod framing;
