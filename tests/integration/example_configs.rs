@@ -4,16 +4,18 @@ use std::{
     collections::BTreeSet,
     fs,
     path::{Path, PathBuf},
-    process::Command,
 };
 
 use defender_proxy::config::Config;
 use http::StatusCode;
+use serde_json::json;
 
 use crate::{
     credentials::{INCIDENTS, PASSWORD, sandbox_file},
     customers::{CONTOSO, FABRIKAM},
-    support::{Proxy, Upstreams, program},
+    people::{ALICE, Machine},
+    sign_in::code,
+    support::{Proxy, Upstreams},
 };
 
 /// An example, and what makes it serve.
@@ -22,12 +24,22 @@ struct Example {
     target: &'static str,
     /// The file of certs/sandbox in the place of its app.pem.
     certificate: &'static str,
+    sign_in: SignIn,
+}
+
+/// What a person does before.
+#[derive(Clone, Copy)]
+enum SignIn {
+    Nothing,
+    Browser,
+    Device,
 }
 
 const APPLICATION: Example = Example {
     name: "",
     target: INCIDENTS,
     certificate: "app.pem",
+    sign_in: SignIn::Nothing,
 };
 const PARTNER: Example = Example {
     target: "/t/contoso/api/incidents",
@@ -70,6 +82,16 @@ const EXAMPLES: &[Example] = &[
         ..PARTNER
     },
     Example {
+        name: "user-browser.toml",
+        sign_in: SignIn::Browser,
+        ..APPLICATION
+    },
+    Example {
+        name: "user-device.toml",
+        sign_in: SignIn::Device,
+        ..APPLICATION
+    },
+    Example {
         name: "user-password.toml",
         ..APPLICATION
     },
@@ -89,16 +111,13 @@ fn files() -> BTreeSet<String> {
 fn variables(upstreams: &Upstreams) -> Vec<(&'static str, String)> {
     let options = upstreams.sandbox.options();
     let metadata = upstreams.sandbox.managed_identity().to_owned();
-    let own = |text: &str| text.to_owned();
     vec![
         ("DEFENDER_CLIENT_SECRET", options.client_secret.clone()),
-        ("APP_CERTIFICATE_PASSWORD", own(PASSWORD)),
+        ("APP_CERTIFICATE_PASSWORD", PASSWORD.to_owned()),
         ("AZURE_TENANT_ID", options.tenant.clone()),
         ("AZURE_CLIENT_ID", options.client_id.clone()),
         ("AZURE_CLIENT_SECRET", options.client_secret.clone()),
         ("AZURE_POD_IDENTITY_AUTHORITY_HOST", metadata),
-        ("ALICE_PASSWORD", own(PASSWORD)),
-        ("SIGN_IN_KEY", own("sign-in-key-5f1c0a7e")),
     ]
 }
 
@@ -123,6 +142,11 @@ fn led_to(upstreams: &Upstreams, example: &Example) -> String {
             "/var/run/secrets/azure/tokens/azure-identity-token",
             token.to_str().unwrap(),
         ),
+        // No machine that runs tests has a keyring.
+        (
+            "store = \"keyring\"",
+            "store = \"file\"\nstore_key = { env = \"SIGN_IN_KEY\" }",
+        ),
     ] {
         text = text.replace(shown, real);
     }
@@ -130,16 +154,6 @@ fn led_to(upstreams: &Upstreams, example: &Example) -> String {
     let (cloud, _) = own.split_once("[identity.").unwrap();
     let (_, upstream) = own.split_once("[upstream]").unwrap();
     format!("{cloud}{text}\n[upstream]{upstream}")
-}
-
-fn command(upstreams: &Upstreams, file: &str, args: &[&str]) -> Command {
-    let mut command = program();
-    command
-        .args(args)
-        .args(["--config", file])
-        .env("XDG_STATE_HOME", upstreams.dir.path())
-        .envs(variables(upstreams));
-    command
 }
 
 #[test]
@@ -181,13 +195,12 @@ fn every_example_and_all_that_it_shows_is_without_a_fault() {
 async fn every_example_serves() {
     for example in EXAMPLES {
         let upstreams = Upstreams::start().await;
-        let file = upstreams.write_config(&led_to(&upstreams, example));
-        let serve = command(
-            &upstreams,
-            &file,
-            &["serve", "--listen", "127.0.0.1:0", "-v"],
-        );
-        let proxy = Proxy::spawn(serve, upstreams.dir.path().join("serve.log"));
+        let config = upstreams.write_config(&led_to(&upstreams, example)).into();
+        let machine = Machine { upstreams, config };
+        sign_in(&machine, example.sign_in).await;
+        let mut serve = machine.command(&["serve", "--listen", "127.0.0.1:0", "-v"]);
+        serve.envs(variables(&machine.upstreams));
+        let proxy = Proxy::spawn(serve, machine.upstreams.dir.path().join("serve.log"));
         let answer = proxy.get(example.target).await;
         assert_eq!(
             answer.status,
@@ -197,5 +210,23 @@ async fn every_example_serves() {
             answer.text()
         );
         assert!(!answer.json()["value"].as_array().unwrap().is_empty());
+    }
+}
+
+/// Signs Alice in as the example asks for.
+async fn sign_in(machine: &Machine, way: SignIn) {
+    match way {
+        SignIn::Nothing => {}
+        SignIn::Browser => machine.signed_in().await,
+        SignIn::Device => {
+            machine
+                .upstreams
+                .settings(json!({"device_interval": 0}))
+                .await;
+            let login = machine.login(&[]);
+            let message = login.line(|line| line.contains("enter the code"));
+            machine.enter(&code(&message), ("user", ALICE)).await;
+            login.end().await.ok();
+        }
     }
 }
