@@ -91,8 +91,6 @@ async fn tokens(
 ) -> anyhow::Result<bool> {
     let tenant = token::tenant(identity, None)?;
     let mut all = true;
-    // One cache for all, so that a wrong password is sent once.
-    let tokens = serve::tokens(config, transport);
     for (label, audience) in config.audiences(identity) {
         let line = format!("  {label} ({audience})");
         let key = TokenKey {
