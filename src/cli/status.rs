@@ -90,6 +90,7 @@ async fn tokens(
     out: &mut impl Write,
 ) -> anyhow::Result<bool> {
     let tenant = token::tenant(identity, None)?;
+    let tokens = serve::tokens(config, transport);
     let mut all = true;
     for (label, audience) in config.audiences(identity) {
         let line = format!("  {label} ({audience})");
