@@ -19,6 +19,7 @@ mod customers;
 mod deadlines;
 mod default_credential;
 mod error_table;
+mod example_configs;
 mod federated;
 mod forwarding;
 mod framing;
