@@ -5,7 +5,7 @@ use serde_json::json;
 
 use crate::{
     people::{ALICE, EACH_AUDIENCE, FILE, INCIDENTS, Machine, get},
-    support::{Answer, Proxy, field},
+    support::{Answer, Proxy},
 };
 
 /// Every audience is served with one sign-in, through one renewal of each.
@@ -336,26 +336,30 @@ async fn an_answer_without_a_new_refresh_token_leaves_the_old_one() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_public_client_sends_no_credential() {
-    let machine = Machine::new().await;
-    machine.signed_in().await;
-    machine.run(&["token"]).await.ok();
-    let requests = machine.upstreams.requests().await;
-    let tokens: Vec<_> = requests
-        .iter()
-        .filter(|request| {
-            request["target"]
-                .as_str()
-                .is_some_and(|target| target.ends_with("/token"))
-        })
-        .collect();
-    assert_eq!(tokens.len(), 2, "{requests:#?}");
-    for request in tokens {
-        assert_eq!(field(request, "authorization"), None);
-        let body = request["body"].as_str().unwrap_or_default();
-        assert!(
-            !body.contains("client_secret") && !body.contains("client_assertion"),
-            "{body}"
-        );
+async fn of_several_users_one_is_named() {
+    let bob = "[identity.bob]\nkind = \"user\"\ntenant = \"contoso.example\"\n\
+        client_id = \"5a9db0c5-0000-4000-8000-0000000000cc\"\nstore = \"memory\"\nsign_in = \"device\"\n\
+        [[route]]\nprefix = \"/\"\napi = \"defender\"\nidentity = \"alice\"\n";
+    let machine = Machine::with(&format!("{FILE}\n{bob}")).await;
+    let ended = machine.run(&["login"]).await;
+    assert_eq!(ended.code, Some(1));
+    assert!(
+        ended.stderr.contains("--identity: alice, bob"),
+        "{}",
+        ended.stderr
+    );
+    let next = machine.serve().get(INCIDENTS).await.json()["next"].to_string();
+    assert!(
+        next.contains("defender-proxy login --identity alice --config"),
+        "{next}"
+    );
+
+    let login = machine.login(&["--identity", "alice", "--device", "--log-format", "json"]);
+    let line = login.line(|line| line.contains("enter the code"));
+    machine.enter(&code(&line), ("user", ALICE)).await;
+    let ended = login.end().await;
+    ended.ok();
+    for line in ended.stderr.lines() {
+        serde_json::from_str::<serde_json::Value>(line).expect(line);
     }
 }

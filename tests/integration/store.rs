@@ -61,6 +61,28 @@ async fn a_damaged_file_is_set_aside_and_a_wrong_key_harms_nothing() {
     machine.becomes(&proxy, StatusCode::OK).await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_file_without_a_name_lies_in_the_state_folder() {
+    let machine = Machine::with("store = \"file\"\nstore_key = { env = \"SIGN_IN_KEY\" }").await;
+    machine.signed_in().await;
+    let folder = machine.upstreams.dir.path().join("defender-proxy");
+    let mode = fs::metadata(&folder).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o700);
+    let names = fs::read_dir(folder).unwrap();
+    let names: Vec<_> = names
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    assert!(
+        names.iter().all(|name| name.starts_with("alice-")),
+        "{names:?}"
+    );
+    assert!(
+        names.iter().any(|name| name.ends_with(".sign-in")),
+        "{names:?}"
+    );
+    machine.run(&["token"]).await.ok();
+}
+
 /// Killed at any instant between Entra's answer and the end, the program leaves a whole sign-in behind.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_hundred_kills_lose_nothing() {
