@@ -13,6 +13,7 @@ pub mod credential;
 pub mod entra;
 pub mod error;
 pub mod identity;
+pub mod keyring;
 pub mod managed;
 pub mod secret;
 pub mod source;

@@ -89,8 +89,8 @@ async fn tokens(
     identity: &Arc<Identity>,
     out: &mut impl Write,
 ) -> anyhow::Result<bool> {
-    let tokens = serve::tokens(config, transport);
     let tenant = token::tenant(identity, None)?;
+    let tokens = serve::tokens(config, transport);
     let mut all = true;
     for (label, audience) in config.audiences(identity) {
         let line = format!("  {label} ({audience})");

@@ -9,9 +9,10 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL;
 use http::StatusCode;
 use serde_json::json;
 
-use super::aadsts::{self, BAD_RESPONSE_TYPE, DECLINED, FOREIGN_USER, MALFORMED, NO_SESSION, Row};
+use super::aadsts::{self, MALFORMED, Row};
 use super::answers::page;
 use super::api::Answer;
+use super::claims::Claims;
 use super::client_auth;
 use super::codes::{Authorized, CODE_LIFETIME, Challenge};
 use super::consent::Consent;
@@ -21,6 +22,7 @@ use super::redirect::Redirect;
 use super::scopes::{self, Scope, Several};
 use super::state::guid;
 use super::token_form::{Form, Version, missing};
+use super::user_errors::{BAD_RESPONSE_TYPE, DECLINED, FOREIGN_USER, NO_SESSION};
 use super::users::{self, SandboxUser};
 
 /// The page, or the way back to the client.
@@ -110,6 +112,7 @@ impl Request {
         }
         Scope::parse(&self.scope(query)?, Several::Refused)?;
         challenge(query)?;
+        Claims::read(query.get("claims"))?;
         let silent = query.get("prompt") == Some("none");
         let name = query
             .get("sandbox_user")
@@ -142,6 +145,7 @@ impl Request {
                 redirect_uri: self.redirect.text.clone(),
                 scope: self.scope(query).unwrap_or_default(),
                 nonce: query.get("nonce").map(str::to_owned),
+                claims: Claims::read(query.get("claims")).unwrap_or_default(),
                 challenge: challenge(query).ok().flatten(),
             },
             CODE_LIFETIME,

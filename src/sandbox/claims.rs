@@ -36,6 +36,14 @@ impl Claims {
                 .or_else(|| newer.as_str().and_then(|text| text.parse().ok())),
         })
     }
+
+    /// What either asks for.
+    pub(crate) fn and(&self, other: &Self) -> Self {
+        Self {
+            takes_challenges: self.takes_challenges || other.takes_challenges,
+            not_before: self.not_before.max(other.not_before),
+        }
+    }
 }
 
 #[cfg(test)]

@@ -37,7 +37,10 @@ impl Counters {
         } = arrival;
         self.update(|totals| {
             totals.token_requests += 1;
-            *totals.by_grant.entry(grant).or_default() += 1;
+            *totals
+                .by_grant
+                .entry(grant.unwrap_or("(other)"))
+                .or_default() += 1;
             if let Some(claims) = claims {
                 totals.with_claims += 1;
                 if totals.claims.len() == MAX_CLAIMS {
@@ -129,7 +132,8 @@ impl Counters {
 /// A token request as it came.
 pub(crate) struct Arrival {
     pub(crate) request: TokenRequest,
-    pub(crate) grant: String,
+    /// `None` for one that there is not.
+    pub(crate) grant: Option<&'static str>,
     pub(crate) claims: Option<String>,
 }
 
@@ -187,7 +191,7 @@ struct Totals {
     with_claims: u64,
     /// The last `claims`, oldest first.
     claims: VecDeque<String>,
-    by_grant: BTreeMap<String, u64>,
+    by_grant: BTreeMap<&'static str, u64>,
     device_polls: u64,
     by_client: BTreeMap<TokenRequest, u64>,
     api_calls: u64,

@@ -140,7 +140,7 @@ impl Form {
     pub(crate) fn arrival(&self, endpoint: &Endpoint) -> Arrival {
         Arrival {
             request: self.key(endpoint),
-            grant: self.get("grant_type").unwrap_or_default().to_owned(),
+            grant: self.get("grant_type").and_then(known_grant),
             claims: self.get("claims").map(str::to_owned),
         }
     }
@@ -156,6 +156,21 @@ impl Form {
             scope: scope.unwrap_or_default().to_owned(),
         }
     }
+}
+
+/// The grant types there are.
+const GRANTS: &[&str] = &[
+    CLIENT_CREDENTIALS,
+    "authorization_code",
+    "refresh_token",
+    "password",
+    DEVICE_CODE,
+    DEVICE_CODE_V1,
+];
+
+/// This grant type, if there is such.
+pub(crate) fn known_grant(name: &str) -> Option<&'static str> {
+    GRANTS.iter().copied().find(|known| *known == name)
 }
 
 pub(crate) const DEVICE_CODE: &str = "urn:ietf:params:oauth:grant-type:device_code";

@@ -5,7 +5,7 @@ use std::{
     io::{BufRead, BufReader},
     path::PathBuf,
     process::{Child, Command, Stdio},
-    sync::mpsc,
+    sync::{Mutex, mpsc},
 };
 
 use http::{Method, Request, StatusCode};
@@ -95,6 +95,19 @@ impl Machine {
         Login::spawn(self.command(&[&["login"], args].concat()))
     }
 
+    /// The same, logging all that it can.
+    pub(crate) fn login_traced(&self, args: &[&str]) -> Login {
+        let mut command = self.command(&[args, &["-vvv"]].concat());
+        command.env("RUST_LOG", "trace");
+        Login::spawn(command)
+    }
+
+    /// Replaces a text of the configuration.
+    pub(crate) fn edit(&self, from: &str, to: &str) {
+        let text = fs::read_to_string(&self.config).unwrap();
+        fs::write(&self.config, text.replace(from, to)).unwrap();
+    }
+
     /// Signs Alice in with a browser, as every test may begin.
     pub(crate) async fn signed_in(&self) {
         let login = self.login(&["--no-browser"]);
@@ -180,6 +193,8 @@ pub(crate) async fn get(url: &str) -> Answer {
 pub(crate) struct Login {
     child: Child,
     lines: mpsc::Receiver<String>,
+    /// The lines that were waited for, and those before them.
+    seen: Mutex<Vec<String>>,
 }
 
 impl Login {
@@ -196,31 +211,38 @@ impl Login {
                 let _ = sender.send(line);
             }
         });
-        Self { child, lines }
+        Self {
+            child,
+            lines,
+            seen: Mutex::default(),
+        }
     }
 
     /// Waits for such a line of standard error.
     pub(crate) fn line(&self, is_wanted: impl Fn(&str) -> bool) -> String {
         loop {
             let line = self.lines.recv_timeout(PATIENCE).expect("such a line");
+            self.seen.lock().unwrap().push(line.clone());
             if is_wanted(&line) {
                 return line;
             }
         }
     }
 
-    /// How it ends, with the rest of standard error.
+    /// How it ends, with all of standard error.
     pub(crate) async fn end(mut self) -> Finished {
         let stdout = self.child.stdout.take().unwrap();
+        let (mut child, lines) = (self.child, self.lines);
         let ended = tokio::task::spawn_blocking(move || {
             let stdout = std::io::read_to_string(stdout).unwrap();
-            (self.child.wait().unwrap().code(), stdout, self.lines)
+            (child.wait().unwrap().code(), stdout)
         });
-        let (code, stdout, lines) = tokio::time::timeout(PATIENCE, ended)
+        let (code, stdout) = tokio::time::timeout(PATIENCE, ended)
             .await
             .expect("no hang")
             .unwrap();
-        let stderr: Vec<String> = lines.iter().collect();
+        let mut stderr = self.seen.into_inner().unwrap();
+        stderr.extend(lines.iter());
         Finished {
             code,
             stdout,

@@ -123,6 +123,66 @@ async fn the_stand_ins_alone_print_a_configuration_that_serves() {
     assert!(!Path::new(ca).exists());
 }
 
+/// Each way that needs no browser, by what is printed.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_stand_ins_alone_say_who_else_can_sign_in() {
+    let mut alone = program();
+    alone.args(["sandbox", "--upstreams-only"]);
+    let stand_ins = Serving::spawn(alone);
+    let lines = stand_ins.lines_until(|line| line.contains("listening on "));
+    let printed = lines.join("\n");
+    let said = |after: &str| {
+        let rest = printed.split_once(after).expect(after).1;
+        let word = rest.trim_start().split([' ', '\n', ',', '"']).next();
+        word.unwrap().to_owned()
+    };
+    let (login, ca) = (said("login = \""), said("ca = \""));
+
+    let line = command(&lines, "federated token: ");
+    assert_eq!(shell(&line).await.ok().split('.').count(), 3);
+
+    let (host, endpoint, header) = (
+        said("AZURE_POD_IDENTITY_AUTHORITY_HOST="),
+        said(" IDENTITY_ENDPOINT="),
+        said("IDENTITY_HEADER="),
+    );
+    let query = "api-version=2018-02-01&resource=https://api.security.microsoft.com";
+    for line in [
+        format!("curl -s -H Metadata:true '{host}/metadata/identity/oauth2/token?{query}'"),
+        format!("curl -s -H X-IDENTITY-HEADER:{header} '{endpoint}?{query}'"),
+    ] {
+        let token: Value = serde_json::from_str(shell(&line).await.ok()).unwrap();
+        assert!(token["access_token"].is_string(), "{line}: {token}");
+    }
+
+    let client = said("users, for client_id ").replace(':', "");
+    let post = |path: &str, form: &str| {
+        format!("curl -s --cacert {ca} {login}/organizations/oauth2/v2.0/{path} -d '{form}'")
+    };
+    let scope = "https://api.security.microsoft.com/.default";
+    let started = shell(&post(
+        "devicecode",
+        &format!("client_id={client}&scope={scope}"),
+    ))
+    .await;
+    let device: Value = serde_json::from_str(started.ok()).unwrap();
+    let line = command(&lines, "\"CODE\"")
+        .replace("CODE", device["user_code"].as_str().unwrap())
+        .replace("NAME", "alice@contoso.example");
+    shell(&line).await.ok();
+    let grant = "urn:ietf:params:oauth:grant-type:device_code";
+    let code = device["device_code"].as_str().unwrap();
+    let form = format!("client_id={client}&grant_type={grant}&device_code={code}");
+    let token: Value = serde_json::from_str(shell(&post("token", &form)).await.ok()).unwrap();
+    assert!(token["access_token"].is_string(), "{token}");
+}
+
+/// The curl command of the comment that has `part` in it.
+fn command(lines: &[String], part: &str) -> String {
+    let line = lines.iter().find(|line| line.contains(part)).expect(part);
+    line[line.find("curl ").expect(part)..].to_owned()
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_stays_behind() {
     let sandbox = Running::start();

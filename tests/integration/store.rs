@@ -1,10 +1,6 @@
 //! Sign-ins survive what happens to files and processes.
 
-use std::{
-    fs,
-    process::Stdio,
-    time::{Duration, Instant},
-};
+use std::{fs, os::unix::fs::PermissionsExt as _, process::Stdio, time::Instant};
 
 use http::StatusCode;
 use serde_json::json;
@@ -22,7 +18,6 @@ async fn a_file_holds_nothing_readable() {
     let text = String::from_utf8_lossy(&bytes);
     assert!(text.starts_with("defender-proxy sign-in 1\n"));
     assert!(!text.contains("alice") && !text.contains(KEY) && !text.contains("refresh"));
-    use std::os::unix::fs::PermissionsExt as _;
     let mode = fs::metadata(machine.file()).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
 }
@@ -66,52 +61,52 @@ async fn a_damaged_file_is_set_aside_and_a_wrong_key_harms_nothing() {
     machine.becomes(&proxy, StatusCode::OK).await;
 }
 
-/// Killed at any instant while it refreshes and stores, the program leaves a whole sign-in behind.
+/// Killed at any instant between Entra's answer and the end, the program leaves a whole sign-in behind.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_hundred_kills_lose_nothing() {
-    const AT_ONCE: u32 = 4;
+    const KILLS: u32 = 200;
     let machine = Machine::new().await;
     machine.signed_in().await;
     let began = Instant::now();
-    machine.run(&["token"]).await.ok();
-    let usual = began.elapsed().max(Duration::from_millis(20));
-    let (mut early, mut late) = (0, 0);
-    for round in 0..200 / AT_ONCE {
-        let mut children: Vec<_> = (0..AT_ONCE)
-            .map(|_| {
-                let mut command = machine.command(&["token"]);
-                command.stdout(Stdio::null()).stderr(Stdio::null());
-                command.spawn().unwrap()
-            })
-            .collect();
-        // All instants of the longest that one can take when all wait for the lock.
-        for (nth, child) in children.iter_mut().enumerate() {
-            let share = f64::from(round % 10 + 1) / 10.0;
-            let wait = usual.mul_f64(share * 0.6);
-            tokio::time::sleep(wait.mul_f64(if nth == 0 { 1.0 } else { 0.3 })).await;
-            match child.try_wait().unwrap() {
-                Some(_) => late += 1,
-                None => early += 1,
-            }
-            child.kill().unwrap();
-            child.wait().unwrap();
-        }
-        assert!(machine.file().exists(), "round {round}");
+    let (before, after) = tokio::join!(time_of(&machine), async {
+        machine.upstreams.wait("token_requests=2").await;
+        Instant::now()
+    });
+    // From the question to the end: Entra's answer, encrypting, writing, renaming.
+    let rest = before.saturating_duration_since(after);
+    let (mut asked, mut in_time) = (2, 0);
+    for kill in 0..KILLS {
+        let mut command = machine.command(&["token"]);
+        let mut child = command.stdout(Stdio::null()).spawn().unwrap();
+        asked += 1;
+        machine
+            .upstreams
+            .wait(&format!("token_requests={asked}"))
+            .await;
+        tokio::time::sleep(rest.mul_f64(f64::from(kill % 20) / 16.0)).await;
+        in_time += u32::from(child.try_wait().unwrap().is_none());
+        child.kill().unwrap();
+        child.wait().unwrap();
     }
-    let (kills, asked) = (early + late, machine.grants("refresh_token").await);
+    let left = machine.beside();
     eprintln!(
-        "{kills} kills, {early} before the end, {asked} refreshes, {:?}",
+        "{in_time} of {KILLS} killed in time, in {:?}: {left:?}",
         began.elapsed()
     );
-    assert!(early > 50, "{early} of {kills} were killed in time");
-    assert!(asked > 20, "only {asked} got as far as a refresh");
-    let left = machine.beside();
+    assert!(in_time > KILLS / 2, "{in_time}");
     assert!(
         !left.iter().any(|name| name.contains("damaged")),
         "{left:?}"
     );
     machine.run(&["status"]).await.ok();
     assert_eq!(machine.grants("authorization_code").await, 1);
+    assert!(machine.grants("refresh_token").await > u64::from(KILLS));
+}
+
+/// When one run has ended.
+async fn time_of(machine: &Machine) -> Instant {
+    machine.run(&["token"]).await.ok();
+    Instant::now()
 }
 
 /// At a server that ends the old refresh token with its use, each renewal must follow from the last, whoever makes it.

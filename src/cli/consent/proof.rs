@@ -96,7 +96,9 @@ impl Proof<'_> {
         let customers = &self.partner.customers;
         let known = customers.find(tenant.as_str());
         match known.and_then(|place| customers.at(place)) {
-            Some((name, _)) => super::say(&format!("tenant {tenant} is customer {name}")),
+            Some((name, _)) => super::say(&format!(
+                "tenant {tenant} is customer {name}; a proxy that was refused asks again within a minute"
+            )),
             None => super::say(&format!(
                 "add the customer to `customers` of [identity.{}], under a name of your choice:\n  NAME = \"{tenant}\"",
                 self.identity.name

@@ -51,6 +51,21 @@ async fn one_tenant_refuses_and_the_others_do_not() {
 }
 
 #[tokio::test]
+async fn a_tenant_can_only_be_what_there_is() {
+    let bench = Bench::start().await;
+    let customer = &bench.sandbox.options().customers[0];
+    let script = json!({"settings": {"tenants": {customer: "away"}}});
+    let reply = bench.control("faults", &script).await;
+    assert_eq!(reply.status.as_u16(), 400);
+    assert!(
+        reply
+            .text()
+            .contains("it takes consented, no_consent, blocked or app_missing")
+    );
+    assert_eq!(bench.code_in(customer).await, None);
+}
+
+#[tokio::test]
 async fn an_administrator_consents() {
     let bench = Bench::start().await;
     let customers = &bench.sandbox.options().customers;
