@@ -3,7 +3,7 @@
 use std::fmt::Display;
 use std::str::FromStr;
 
-use crate::auth::identity::{Credential, Kind, ManagedIdentity, TenantId};
+use crate::auth::identity::{ClientId, Credential, Kind, ManagedIdentity, TenantId};
 use crate::config::credential;
 use crate::config::reader::Table;
 use crate::config::value::Value;
@@ -13,9 +13,8 @@ pub(super) fn read(table: &mut Table<'_>) -> Option<Kind> {
     if credential.as_ref().is_some_and(is_managed) {
         return read_managed(table, &credential?);
     }
-    let default = credential::is_default(credential.as_ref());
-    let tenant = read_id(table, default, &TENANT);
-    let client_id = read_id(table, default, &CLIENT);
+    let tenant = read_id(table, &TENANT);
+    let client_id = read_client_id(table);
     let credential = table.require("credential", CREDENTIAL);
     let credential = credential.and_then(|value| credential::read(&value));
     Some(Kind::Application {
@@ -32,8 +31,14 @@ struct Id {
     variable: &'static str,
 }
 
+/// Reads the application's id.
+pub(super) fn read_client_id(table: &mut Table<'_>) -> Option<ClientId> {
+    read_id(table, &CLIENT)
+}
+
 /// Reads an id from the table or, if the environment says who this is, from there.
-fn read_id<T: FromStr<Err: Display>>(table: &mut Table<'_>, default: bool, id: &Id) -> Option<T> {
+fn read_id<T: FromStr<Err: Display>>(table: &mut Table<'_>, id: &Id) -> Option<T> {
+    let default = credential::is_default(table.peek("credential").as_ref());
     if !default || table.has(id.key) {
         return table.require(id.key, id.how)?.parse();
     }

@@ -13,7 +13,7 @@ use crate::customer::is_alias;
 use crate::origin::is_loopback;
 
 pub(super) fn read(table: &mut Table<'_>) -> Option<Kind> {
-    let client_id = table.require("client_id", "client_id = \"…\" with the application's id");
+    let client_id = application::read_client_id(table);
     let credential = table.require("credential", application::CREDENTIAL);
     let customers = table.require("customers", CUSTOMERS);
     let redirect = table.take("consent_redirect");
@@ -21,7 +21,6 @@ pub(super) fn read(table: &mut Table<'_>) -> Option<Kind> {
         "tenant",
         "is not for a partner, whose tokens are those of its customers' tenants: remove it",
     );
-    let client_id = client_id.and_then(|value| value.parse());
     let credential = credential.and_then(|value| credential::read(&value));
     let customers = customers.and_then(|value| read_customers(&value));
     let redirect = match redirect {

@@ -62,7 +62,7 @@ fn everything_the_sample_shows_is_possible() {
     let mut text = String::new();
     for line in SAMPLE.lines() {
         let shown = line.strip_prefix("# ").unwrap_or(line);
-        // The sample shows three credentials, of which there can be one.
+        // The sample shows several credentials, of which there can be one.
         let example = shown.starts_with('[') || shown.contains(" = ") && !shown.contains('`');
         let other_credential = line.starts_with("# credential");
         text += if example && !other_credential {

@@ -184,6 +184,23 @@ fn the_file_wins_over_the_variables_of_tenant_and_client_id() {
 }
 
 #[test]
+fn a_partners_client_id_may_come_from_the_environment() {
+    let partner = format!("'default'\ncustomers = {{ contoso = '{GUID}' }}");
+    let text = format!("[identity.mssp]\nkind = 'partner'\ncredential = {partner}\n");
+    let source = || Source::File("etc/proxy.toml".into());
+    let config = Config::parse(&text, source(), &environment(&AZURE)).expect("a configuration");
+    let Kind::Partner(partner) = &config.identities[0].kind else {
+        panic!("{config:?}");
+    };
+    assert_eq!(partner.client_id.as_str(), AZURE[1].1);
+    let error = Config::parse(&text, source(), &environment(&AZURE[2..])).expect_err("no id");
+    assert!(
+        error.to_string().contains("or set AZURE_CLIENT_ID"),
+        "{error}"
+    );
+}
+
+#[test]
 fn what_the_default_lacks_is_named() {
     let error = kind("'default'", &DEFAULTS)
         .expect_err("no tenant")
