@@ -17,7 +17,7 @@ use crate::{
         error::{NoToken, TokenError},
     },
     body::BoxError,
-    customer::CustomerError,
+    customer::{CustomerError, Listed},
 };
 
 /// Why one request was not forwarded, or its response not received.
@@ -93,12 +93,14 @@ impl Error {
     #[must_use]
     pub fn status(&self) -> StatusCode {
         match self {
-            Self::BadRequest(_) | Self::BrokenBody(_) => StatusCode::BAD_REQUEST,
+            Self::Customer(CustomerError::Unlisted(_)) | Self::Forbidden(_) => {
+                StatusCode::FORBIDDEN
+            }
+            Self::BadRequest(_) | Self::BrokenBody(_) | Self::Customer(_) => {
+                StatusCode::BAD_REQUEST
+            }
             Self::Unsupported(_) => StatusCode::NOT_IMPLEMENTED,
-            Self::Customer(CustomerError::Unlisted(_)) => StatusCode::FORBIDDEN,
-            Self::Customer(_) => StatusCode::BAD_REQUEST,
             Self::KeyRequired => StatusCode::UNAUTHORIZED,
-            Self::Forbidden(_) => StatusCode::FORBIDDEN,
             Self::Misdirected => StatusCode::MISDIRECTED_REQUEST,
             Self::NoRoute => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed { .. } => StatusCode::METHOD_NOT_ALLOWED,
@@ -198,26 +200,25 @@ impl Error {
 
     /// What clients branch on beside the status.
     fn fields(&self) -> Vec<(&'static str, Option<Value>)> {
-        match self {
-            Self::Token(none) => vec![
+        if let Self::Token(none) = self {
+            let customer = none.customer.as_ref();
+            return vec![
                 ("aadsts", none.error.code().map(Value::from)),
                 ("trace_id", none.error.trace_id().map(Value::from)),
-                (
-                    "customer",
-                    none.customer.as_ref().map(|of| (*of.name).into()),
-                ),
+                ("customer", customer.map(|customer| (*customer.name).into())),
                 ("consent_url", none.consent_url().map(Value::from)),
-            ],
-            Self::Customer(error) => {
-                let listed = error.listed();
-                let names = listed.map(|listed| listed.names.iter().map(|name| &**name).collect());
-                vec![
-                    ("customers", names),
-                    ("customer_count", listed.map(|listed| listed.count.into())),
-                ]
-            }
-            _ => Vec::new(),
+            ];
         }
+        if let Self::Customer(error) = self
+            && let Some(Listed { names, count }) = error.listed()
+        {
+            let names = names.iter().map(|name| &**name).collect();
+            return vec![
+                ("customers", Some(names)),
+                ("customer_count", Some((*count).into())),
+            ];
+        }
+        Vec::new()
     }
 
     fn retry_after(&self) -> Option<Duration> {

@@ -32,7 +32,7 @@ use crate::{
 /// All routes, longest prefix first. Immutable.
 #[derive(Debug)]
 pub struct Routes {
-    routes: Vec<Route>,
+    table: Vec<Route>,
     has_partner: bool,
     pseudonym: Pseudonym,
 }
@@ -41,14 +41,14 @@ impl Routes {
     /// Makes the table of a configuration.
     #[must_use]
     pub fn new(config: &Config) -> Self {
-        let mut routes: Vec<Route> = config
+        let mut table: Vec<Route> = config
             .routes
             .iter()
             .map(|route| Route::new(route, &config.cloud))
             .collect();
-        routes.sort_by_key(|route| std::cmp::Reverse(route.prefix.len()));
+        table.sort_by_key(|route| std::cmp::Reverse(route.prefix.len()));
         Self {
-            routes,
+            table,
             has_partner: config.partners().next().is_some(),
             pseudonym: Pseudonym::random(),
         }
@@ -56,7 +56,7 @@ impl Routes {
 
     /// Every authority that a route leads to, as `host[:port]`, with `http://` before those without TLS.
     pub fn authorities(&self) -> impl Iterator<Item = String> {
-        self.routes
+        self.table
             .iter()
             .flat_map(|route| route.destinations.iter())
             .map(|destination| {
@@ -84,20 +84,13 @@ impl Routes {
         let path = target.as_ref().map_or("/", PathAndQuery::path);
         target::check(path)?;
         let canonical = target::canonical(path);
-        let mut below = self
-            .routes
-            .iter()
-            .filter(|route| target::is_below(&canonical, &route.prefix));
-        let route = below.next().ok_or(Error::NoRoute)?;
-        let destination = route.destinations.of(&canonical).ok_or(Error::NoRoute)?;
+        let (route, destination) = self.find(&canonical).ok_or(Error::NoRoute)?;
         route.check_method(&inbound.method, &canonical)?;
-        let is_page = inbound.headers.contains_key(ORIGIN);
-        let chosen = route.choose(selection).map_err(|error| match is_page {
-            true => error.without_names(),
-            false => error,
-        })?;
-        let scope = route.scope(&canonical);
-        let local = chosen.local(local_origin, selection);
+        let chosen = route.choose(selection, &inbound.headers)?;
+        let (scope, local) = (
+            route.scope(&canonical),
+            chosen.local(local_origin, selection),
+        );
         let uri = destination.uri(target.clone())?;
 
         headers::strip_request(&mut inbound.headers, matches!(route.methods, Methods::All));
@@ -113,6 +106,13 @@ impl Routes {
             local,
         };
         Ok((outbound, body))
+    }
+
+    /// The route with the longest prefix of a path, and where it leads.
+    fn find(&self, canonical: &str) -> Option<(&Route, &Destination)> {
+        let mut table = self.table.iter();
+        let route = table.find(|route| target::is_below(canonical, &route.prefix))?;
+        Some((route, route.destinations.of(canonical)?))
     }
 
     /// What a request says about its customer, and its target without that. Without any partner, `/t` is a path like others.
@@ -168,7 +168,19 @@ impl Route {
         }
     }
 
-    fn choose(&self, selection: Selection<'_>) -> Result<Chosen<'_>, CustomerError> {
+    fn choose(
+        &self,
+        selection: Selection<'_>,
+        headers: &HeaderMap,
+    ) -> Result<Chosen<'_>, CustomerError> {
+        let chosen = self.chosen(selection);
+        if headers.contains_key(ORIGIN) {
+            return chosen.map_err(CustomerError::without_names);
+        }
+        chosen
+    }
+
+    fn chosen(&self, selection: Selection<'_>) -> Result<Chosen<'_>, CustomerError> {
         match &self.identity.kind {
             Kind::Partner(partner) => {
                 let place = selection.among(&partner.customers)?;
@@ -258,7 +270,7 @@ impl Chosen<'_> {
         let header = self
             .customer
             .filter(|_| selection.header.is_some() && selection.host.is_none());
-        if let Some(name) = selection.path.or(header.map(|name| &**name)) {
+        if let Some(name) = selection.path.or_else(|| header.map(AsRef::as_ref)) {
             origin.push_str("/t/");
             origin.push_str(name);
         }

@@ -263,6 +263,9 @@ impl TokenError {
             {
                 next
             }
+            Self::SignInRefused { refusal, .. } if refusal.code == Some(NO_CONSENT) => {
+                "have an administrator grant consent to the app's delegated permissions; or sign in again, and consent yourself"
+            }
             Self::Refused { refusal, .. } => refusal.next_step(),
             Self::SignInRefused { refusal, .. } => refusal.next_step(),
             Self::Unavailable { .. } => {

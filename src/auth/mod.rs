@@ -13,6 +13,7 @@ pub mod credential;
 pub mod entra;
 pub mod error;
 pub mod identity;
+pub mod keyring;
 pub mod managed;
 pub mod secret;
 pub mod source;
@@ -269,10 +270,14 @@ impl Shared {
                     ..Failure::new(error, current.failure.as_ref())
                 };
                 let answer = failure.to_answer();
-                tracing::warn!(identity = %key.identity, tenant = %key.tenant, audience = %key.audience,
-                    serves_on = current.live().is_some(), retry_in_s = answer.retry_in.as_secs(),
-                    error = %Chain(&answer), next = answer.next_step(), consent_url = answer.consent_url(),
-                    trace_id = answer.error.trace_id(), "no token");
+                if failure.is_old_news() {
+                    tracing::debug!(identity = %key.identity, audience = %key.audience, "still no sign-in");
+                } else {
+                    tracing::warn!(identity = %key.identity, tenant = %key.tenant, audience = %key.audience,
+                        serves_on = current.live().is_some(), retry_in_s = answer.retry_in.as_secs(),
+                        error = %Chain(&answer), next = answer.next_step(), consent_url = answer.consent_url(),
+                        trace_id = answer.error.trace_id(), "no token");
+                }
                 // A user who has to sign in again is told so, not what upstream says of their old token.
                 let is_over =
                     matches!(need, Need::Unrejected(_)) && failure.error.asks_for_sign_in();
@@ -334,7 +339,9 @@ impl Shared {
             let Some(failure) = entry.failure.as_ref() else {
                 return;
             };
-            tokio::time::sleep(failure.remaining().min(token.until_end())).await;
+            // Nobody waits for a user who has to sign in: the old token serves.
+            let rest = failure.remaining().max(LEAST_REST);
+            tokio::time::sleep(rest.min(token.until_end())).await;
         }
     }
 
@@ -417,6 +424,11 @@ impl Failure {
         }
     }
 
+    /// A user who has to sign in is asked for every second or so; the log is told once.
+    fn is_old_news(&self) -> bool {
+        self.count > 1 && self.error.asks_for_sign_in()
+    }
+
     fn to_answer(&self) -> NoToken {
         NoToken {
             error: Arc::clone(&self.error),
@@ -444,6 +456,8 @@ fn rest(refreshes: u32) -> Duration {
     }
 }
 
+/// From one renewal that failed to the next, at least.
+const LEAST_REST: Duration = Duration::from_secs(5);
 /// More keys than this, and those that were idle longest are dropped. An entry is some KiB.
 const CAPACITY: u64 = 20_000;
 /// An entry that nobody asks for is dropped after this time, token and all.

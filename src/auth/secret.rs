@@ -18,6 +18,8 @@ use tokio::process::Command;
 use tokio::time;
 use zeroize::Zeroizing;
 
+use super::keyring::{self, KeyringError};
+
 /// A secret in the clear. It is wiped from memory when dropped.
 ///
 /// Deliberately without `Display`, `Serialize`, `Clone` and `==`: each would let the value out, into
@@ -54,6 +56,8 @@ pub enum SecretSource {
     /// What a program writes to its standard output: the program and its arguments. No shell reads
     /// them, and the program gets no standard input.
     Command(Vec<String>),
+    /// An entry of the operating system's keyring: its user (account) name. Its service is `defender-proxy`.
+    Keyring(String),
 }
 
 impl SecretSource {
@@ -70,6 +74,7 @@ impl SecretSource {
             Self::Env(variable) => read_variable(variable)?,
             Self::File(path) => read_file(path).await?,
             Self::Command(argv) => run(argv, COMMAND_TIME).await?,
+            Self::Keyring(name) => read_keyring(name).await?,
         };
         let place = || self.to_string();
         let text = str::from_utf8(&bytes).map_err(|_| SecretError::NotText { place: place() })?;
@@ -89,6 +94,7 @@ impl fmt::Display for SecretSource {
             Self::Env(variable) => write!(f, "the environment variable {variable}"),
             Self::File(path) => write!(f, "the file {}", path.display()),
             Self::Command(argv) => write!(f, "the output of {}", program(argv)),
+            Self::Keyring(name) => write!(f, "the entry {name} of the keyring"),
         }
     }
 }
@@ -144,6 +150,23 @@ pub enum SecretError {
         /// The time it had.
         time: Duration,
     },
+    /// The keyring can't be used.
+    #[error("cannot read the secret in the entry {name} of the keyring")]
+    Keyring {
+        /// The entry's user name.
+        name: String,
+        /// Why.
+        source: KeyringError,
+    },
+    /// The keyring has no such entry.
+    #[error(
+        "the keyring has no entry with the service {} and the user name {name}: put the secret there",
+        keyring::SERVICE
+    )]
+    NoEntry {
+        /// The entry's user name.
+        name: String,
+    },
     /// There is nothing there but perhaps a newline.
     #[error("{place} is empty: put the secret there")]
     Empty {
@@ -193,6 +216,25 @@ pub(super) async fn read_file(path: &Path) -> Result<Bytes, SecretError> {
     bytes.ok_or_else(|| SecretError::Long {
         place: SecretSource::File(path.to_owned()).to_string(),
     })
+}
+
+/// Off the runtime, as a keyring may wait for the person who unlocks it.
+async fn read_keyring(name: &str) -> Result<Bytes, SecretError> {
+    let owned = name.to_owned();
+    let read = tokio::task::spawn_blocking(move || keyring::read(&owned));
+    let name = || name.to_owned();
+    match read.await {
+        Ok(Ok(Some(bytes))) => Ok(bytes),
+        Ok(Ok(None)) => Err(SecretError::NoEntry { name: name() }),
+        Ok(Err(source)) => Err(SecretError::Keyring {
+            name: name(),
+            source,
+        }),
+        Err(_) => Err(SecretError::Keyring {
+            name: name(),
+            source: KeyringError::Unusable("the program is stopping".to_owned()),
+        }),
+    }
 }
 
 async fn run(argv: &[String], limit: Duration) -> Result<Bytes, SecretError> {

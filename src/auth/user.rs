@@ -108,8 +108,11 @@ impl SignIns {
         if member.store.is_memory() {
             return Err(SignInError::Memory);
         }
-        // Before anybody is asked for anything: can it be kept?
-        drop(member.store.open().await?);
+        // Before anybody is asked for anything: can it be kept? What is sealed with another key may be replaced.
+        match member.store.open().await?.read().await {
+            Ok(_) | Err(StoreError::WrongKey { .. }) => {}
+            Err(error) => return Err(error.into()),
+        }
         member.sign_in(entra, (way, prompt)).await
     }
 

@@ -1,4 +1,5 @@
 mod credentials;
+mod subjects;
 mod users;
 
 use std::{
@@ -7,17 +8,13 @@ use std::{
     sync::Arc,
 };
 
-use anyhow::bail;
 use clap::Args;
 
+use self::subjects::{Subject, announce, subjects};
 use super::{ConfigArgs, claims::Claims, token};
 use crate::{
-    auth::{
-        AccessToken, TokenKey, Tokens,
-        identity::{Identity, Kind, TenantId},
-    },
+    auth::{AccessToken, TokenKey, Tokens, identity::Identity},
     config::{Config, Source},
-    customer::Listed,
     error::Chain,
     serve,
     server::tls,
@@ -57,12 +54,13 @@ impl Check {
         let transport = Transport::new(&config.upstream)?;
         config.listen.tls.as_ref().map(tls::acceptor).transpose()?;
         let mut failed = local(&config, &mut out).await?;
+        failed |= users::local(&config, &mut out).await?;
         let customer = self.customer.as_deref();
         let subjects = subjects(&config, customer)?;
         for (identity, subjects) in config.identities.iter().zip(&subjects) {
-            announce(identity, subjects.len(), &mut out)?;
+            let asked = if self.offline { 0 } else { subjects.len() };
+            announce(identity, asked, &mut out)?;
         }
-        failed |= users::local(&config, &mut out).await?;
         if !self.offline {
             let tokens = serve::tokens(&config, &transport);
             for (identity, subjects) in config.identities.iter().zip(subjects) {
@@ -76,74 +74,6 @@ impl Check {
             ExitCode::SUCCESS
         })
     }
-}
-
-/// Whom a token is fetched for: an identity in its own tenant, or a customer by name.
-type Subject<'c> = (Option<&'c Arc<str>>, &'c TenantId);
-
-/// The tenants to ask for, for each identity.
-fn subjects<'c>(
-    config: &'c Config,
-    customer: Option<&str>,
-) -> anyhow::Result<Vec<Vec<Subject<'c>>>> {
-    let subjects: Vec<Vec<_>> = config
-        .identities
-        .iter()
-        .map(|identity| match (&identity.kind, customer) {
-            (Kind::Partner(partner), None) => {
-                let first = partner.customers.iter().take(CUSTOMERS);
-                first.map(|(name, tenant)| (Some(name), tenant)).collect()
-            }
-            (Kind::Partner(partner), Some(customer)) => {
-                let place = partner.customers.find(customer);
-                let found = place.and_then(|place| partner.customers.at(place));
-                found
-                    .map(|(name, tenant)| (Some(name), tenant))
-                    .into_iter()
-                    .collect()
-            }
-            (kind, None) => kind
-                .tenant()
-                .map(|tenant| (None, tenant))
-                .into_iter()
-                .collect(),
-            (_, Some(_)) => Vec::new(),
-        })
-        .collect();
-    if let Some(customer) = customer
-        && subjects.iter().all(Vec::is_empty)
-    {
-        let lists = config
-            .partners()
-            .map(|partner| Listed::new(&partner.customers, Some(customer)));
-        let names: Vec<_> = lists.map(|listed| listed.to_string()).collect();
-        bail!(
-            "no partner identity has this customer: {}",
-            names.join("; ")
-        );
-    }
-    Ok(subjects)
-}
-
-/// Says how many customers a partner has, and how many of them are asked for.
-fn announce(identity: &Identity, asked: usize, out: &mut impl Write) -> io::Result<()> {
-    let Kind::Partner(partner) = &identity.kind else {
-        return Ok(());
-    };
-    let all = partner.customers.iter().len();
-    write!(
-        out,
-        "identity {}: {all} customer{}",
-        identity.name,
-        if all == 1 { "" } else { "s" }
-    )?;
-    if asked < all {
-        write!(
-            out,
-            ", of which {asked} asked for (--customer NAME asks for another)"
-        )?;
-    }
-    writeln!(out)
 }
 
 /// Fetches a token for every API of an identity, in each of the tenants; tells whether one failed.
@@ -229,6 +159,3 @@ pub(super) fn describe(token: &AccessToken) -> anyhow::Result<String> {
         app
     ))
 }
-
-/// Customers asked for unless one is named. Each costs a token request for each API, and thousands would look like an attack.
-const CUSTOMERS: usize = 20;

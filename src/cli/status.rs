@@ -89,9 +89,11 @@ async fn tokens(
     identity: &Arc<Identity>,
     out: &mut impl Write,
 ) -> anyhow::Result<bool> {
-    let tokens = serve::tokens(config, transport);
     let tenant = token::tenant(identity, None)?;
+    let tokens = serve::tokens(config, transport);
     let mut all = true;
+    // One cache for all, so that a wrong password is sent once.
+    let tokens = serve::tokens(config, transport);
     for (label, audience) in config.audiences(identity) {
         let line = format!("  {label} ({audience})");
         let key = TokenKey {

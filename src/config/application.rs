@@ -9,7 +9,7 @@ use crate::config::reader::Table;
 use crate::config::value::Value;
 
 pub(super) fn read(table: &mut Table<'_>) -> Option<Kind> {
-    let credential = table.take("credential");
+    let credential = table.peek("credential");
     if credential.as_ref().is_some_and(is_managed) {
         return read_managed(table, &credential?);
     }
@@ -59,6 +59,7 @@ fn read_managed(table: &mut Table<'_>, credential: &Value<'_>) -> Option<Kind> {
         None => Some(TenantId::of_platform()),
     };
     let client_id = table.take(CLIENT.key);
+    table.take("credential");
     let beside = client_id.map(|value| value.parse().map(ManagedIdentity::ClientId));
     let named = credential::read(credential);
     let Credential::ManagedIdentity(named) = named? else {

@@ -181,7 +181,8 @@ impl<'t> Table<'t> {
         }
     }
 
-    fn peek(&self, key: &str) -> Option<Value<'t>> {
+    /// The value of a key, which somebody else takes.
+    pub(super) fn peek(&self, key: &str) -> Option<Value<'t>> {
         let node = self.entries.get(key)?;
         Some(self.value(key, node))
     }

@@ -66,7 +66,7 @@ pub(super) fn read_all(
         let prefix = table
             .require("prefix", "prefix = \"/\"")
             .and_then(|p| read_prefix(&p));
-        if identities.has_partner() && prefix.is_some_and(|prefix| is_reserved(prefix)) {
+        if identities.has_partner() && prefix.is_some_and(is_reserved) {
             table.fault("has a prefix below /t, where the paths of a partner name the customer: choose another");
         }
         if let Some(prefix) = prefix

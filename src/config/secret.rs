@@ -6,7 +6,7 @@ use crate::auth::secret::SecretSource;
 use crate::config::reader::Table;
 use crate::config::value::Value;
 
-/// Reads `{ env = … }`, `{ file = … }` or `{ command = […] }`.
+/// Reads `{ env = … }`, `{ file = … }`, `{ command = […] }` or `{ keyring = … }`.
 pub(super) fn read(value: &Value<'_>) -> Option<SecretSource> {
     if value.text().is_some() {
         value.fault(format!("{LITERAL}: write {FORMS}"));
@@ -21,10 +21,7 @@ pub(super) fn read(value: &Value<'_>) -> Option<SecretSource> {
         (Some(name), None, None, None) => variable(&name).map(SecretSource::Env),
         (None, Some(path), None, None) => path.file().map(SecretSource::File),
         (None, None, Some(argv), None) => program(&argv).map(SecretSource::Command),
-        (None, None, None, Some(keyring)) => {
-            keyring.later();
-            None
-        }
+        (None, None, None, Some(name)) => entry(&name).map(SecretSource::Keyring),
         (None, None, None, None) => {
             table.fault(format!("says not where the secret is kept: write {FORMS}"));
             None
@@ -66,6 +63,19 @@ fn variable(value: &Value<'_>) -> Option<String> {
     Some(name.to_owned())
 }
 
+/// The user name of a keyring's entry; as strict a rule as for variables, for the same reason.
+fn entry(value: &Value<'_>) -> Option<String> {
+    let name = value.string()?;
+    let valid = |b: u8| b.is_ascii_alphanumeric() || b"-_.@/".contains(&b);
+    if name.is_empty() || !name.bytes().all(valid) {
+        value.fault(
+            "must be the user name of an entry in the keyring, whose service is defender-proxy: letters, digits and - _ . @ /",
+        );
+        return None;
+    }
+    Some(name.to_owned())
+}
+
 /// A program and its arguments. A program with a folder in its name is relative to the document.
 fn program(value: &Value<'_>) -> Option<Vec<String>> {
     const FORM: &str = "must be a list of program and arguments, like [\"vault\", \"read\"]: no \
@@ -91,5 +101,4 @@ fn program(value: &Value<'_>) -> Option<Vec<String>> {
 }
 
 const LITERAL: &str = "must not hold the secret itself, which never stands in this file";
-const FORMS: &str =
-    "{ env = \"NAME\" }, { file = \"path\" } or { command = [\"program\", \"argument\"] }";
+const FORMS: &str = "{ env = \"NAME\" }, { file = \"path\" }, { command = [\"program\", \"argument\"] } or { keyring = \"name\" }";

@@ -159,7 +159,7 @@ fn syntax_errors_come_all_at_once_and_show_nothing() {
 }
 
 #[test]
-fn secrets_are_kept_in_three_kinds_of_places() {
+fn secrets_are_kept_in_four_kinds_of_places() {
     for (place, source) in [
         ("env = 'NAME'", SecretSource::Env("NAME".into())),
         (
@@ -167,6 +167,10 @@ fn secrets_are_kept_in_three_kinds_of_places() {
             SecretSource::File("etc/client.secret".into()),
         ),
         ("file = '/run/s'", SecretSource::File("/run/s".into())),
+        (
+            "keyring = 'soc@app'",
+            SecretSource::Keyring("soc@app".into()),
+        ),
         (
             "command = ['pass', 'show']",
             SecretSource::Command(vec!["pass".into(), "show".into()]),

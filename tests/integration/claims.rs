@@ -3,12 +3,13 @@
 use std::collections::HashMap;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use http::StatusCode;
+use http::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use crate::{
+    programs::run,
     scripted::{Script, response},
-    support::{self, Answer},
+    support::{self, Answer, PATIENCE, Proxy, Upstreams, program, serve_command},
 };
 
 const GRAPH: &str = "/v1.0/security/incidents";
@@ -196,11 +197,93 @@ async fn while_entra_is_down_the_challenge_itself_is_the_answer() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_sandbox_is_asked_with_the_capability() {
-    let (upstreams, proxy) = support::start().await;
-    for target in [GRAPH, "/api/incidents", "/api/machines"] {
-        assert_eq!(proxy.get(target).await.status, StatusCode::OK);
+async fn a_revoked_application_works_on_with_a_token_of_after_the_revocation() {
+    for status in [401, 403] {
+        let (upstreams, proxy) = support::start().await;
+        upstreams.settings(json!({"cae_status": status})).await;
+        for target in [GRAPH, "/api/incidents", "/api/machines"] {
+            assert_eq!(proxy.get(target).await.status, StatusCode::OK);
+        }
+        let stats = upstreams.stats().await;
+        assert_eq!(stats["token_requests"]["with_claims"], 1, "Graph's alone");
+        revoke(&upstreams, json!({"app": true})).await;
+        // Defender has no challenges: a plain 401, and another token.
+        for target in [GRAPH, "/api/incidents", "/api/machines"] {
+            let answer = proxy.get(target).await;
+            assert_eq!(answer.status, StatusCode::OK, "{}", answer.text());
+        }
+        let stats = upstreams.stats().await;
+        assert_eq!(stats["token_requests"]["total"], 6);
+        assert_eq!(stats["token_requests"]["with_claims"], 2);
+        let refused = if status == 401 {
+            json!({"200": 6, "401": 3})
+        } else {
+            json!({"200": 6, "401": 2, "403": 1})
+        };
+        assert_eq!(stats["api_calls"]["by_status"], refused);
     }
-    let stats = upstreams.stats().await;
-    assert_eq!(stats["token_requests"]["with_claims"], 1, "{stats}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_revoked_user_is_told_to_sign_in_and_then_works_on() {
+    let upstreams = Upstreams::start().await;
+    let with = |sign_in: &str| upstreams.write_config(&of_alice(&upstreams, sign_in));
+    let password = "sign_in = \"password\"\nusername = \"alice@contoso.example\"\npassword = { env = \"PASSWORD\" }";
+    sign_in(&with(password)).await;
+    let (mut command, log) =
+        serve_command(&upstreams, &of_alice(&upstreams, "sign_in = \"browser\""));
+    command.env("STORE_KEY", "key-of-the-tests");
+    let proxy = Proxy::spawn(command, log);
+    let answer = proxy.get(GRAPH).await;
+    assert_eq!(answer.status, StatusCode::OK, "{}", answer.text());
+    revoke(&upstreams, json!({"user": "alice@contoso.example"})).await;
+    let before = upstreams.token_requests().await;
+    for _ in 0..3 {
+        let answer = proxy.get(GRAPH).await;
+        assert_eq!(answer.status, 503, "{}", answer.text());
+        assert!(answer.is_own("proxy_internal_response"), "{answer:?}");
+        assert_eq!(answer.json()["aadsts"], 50_173);
+        assert!(
+            answer.json()["next"]
+                .as_str()
+                .unwrap()
+                .contains("defender-proxy login")
+        );
+        assert_eq!(answer.header("www-authenticate"), "");
+    }
+    assert_eq!(upstreams.token_requests().await, before + 1);
+    sign_in(&with(password)).await;
+    // Until the last refusal has been forgotten, a second later.
+    let works = async { while proxy.get(GRAPH).await.status != StatusCode::OK {} };
+    tokio::time::timeout(PATIENCE, works)
+        .await
+        .expect("signed in");
+}
+
+async fn revoke(upstreams: &Upstreams, whom: Value) {
+    upstreams
+        .control(Method::POST, "/_sandbox/revoke", whom)
+        .await;
+}
+
+/// A user instead of the application.
+fn of_alice(upstreams: &Upstreams, sign_in: &str) -> String {
+    let options = upstreams.sandbox.options();
+    let config = upstreams.config();
+    let (before, rest) = config.split_once("[identity.sandbox]").unwrap();
+    let (_, after) = rest.split_once("\n\n").unwrap();
+    format!(
+        "{before}[identity.alice]\nkind = \"user\"\ntenant = \"{}\"\nclient_id = \"{}\"\n{sign_in}\nstore = \"file\"\n\
+         store_file = \"alice.sign-in\"\nstore_key = {{ env = \"STORE_KEY\" }}\n\n{after}",
+        options.tenant, options.public_client_id
+    )
+}
+
+async fn sign_in(config: &str) {
+    let mut command = program();
+    command
+        .args(["login", "--config", config])
+        .env("PASSWORD", "sandbox-password-do-not-use")
+        .env("STORE_KEY", "key-of-the-tests");
+    run(command).await.ok();
 }

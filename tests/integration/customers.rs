@@ -320,6 +320,21 @@ async fn beside_a_partner_an_application_keeps_its_own_tenant() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_slow_token_for_one_customer_holds_up_no_other() {
+    let (upstreams, proxy) = start_with("").await;
+    upstreams.faults(json!({"token": [{"hold": "slow"}]})).await;
+    let connection = Http2::connect(&proxy).await;
+    let slow = connection.get("/t/contoso/api/incidents");
+    upstreams.wait("held=slow").await;
+    let other = connection.get("/t/fabrikam/api/incidents").await.unwrap();
+    assert_eq!(other.status, 200, "{}", other.text());
+    assert!(!slow.is_finished());
+    upstreams.release("slow").await;
+    assert_eq!(slow.await.unwrap().status, 200);
+    assert_eq!(upstreams.token_requests().await, 2);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn interleaved_pages_stay_with_their_customers() {
     let (upstreams, proxy) = start_with("").await;
     upstreams.settings(json!({"page_size": 60})).await;

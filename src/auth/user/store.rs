@@ -5,7 +5,6 @@
 
 mod file;
 mod folder;
-mod keyring;
 mod lock;
 mod sealed;
 
@@ -24,6 +23,7 @@ use super::kept::Bytes;
 use crate::{
     auth::{
         identity::{Identity, StoreConfig, User},
+        keyring::{self, KeyringError},
         secret::{SecretError, SecretSource},
     },
     origin::Origin,
@@ -146,7 +146,7 @@ impl Opened {
             Held::Outside(outside) => {
                 let passphrase = outside.passphrase().await?;
                 blocking(outside, move |outside| match outside {
-                    Outside::Keyring(name, _) => keyring::read(name),
+                    Outside::Keyring(name, _) => Ok(keyring::read(name)?),
                     Outside::File(path, ..) => file::read(path, passphrase.expose()),
                 })
                 .await
@@ -167,7 +167,7 @@ impl Opened {
             Held::Outside(outside) => {
                 let passphrase = outside.passphrase().await?;
                 blocking(outside, move |outside| match outside {
-                    Outside::Keyring(name, _) => keyring::write(name, &content),
+                    Outside::Keyring(name, _) => Ok(keyring::write(name, &content)?),
                     Outside::File(path, ..) => file::write(path, passphrase.expose(), &content),
                 })
                 .await
@@ -184,7 +184,7 @@ impl Opened {
             Held::Memory(kept) => Ok(kept.take().is_some()),
             Held::Outside(outside) => {
                 blocking(outside, |outside| match outside {
-                    Outside::Keyring(name, _) => keyring::remove(name),
+                    Outside::Keyring(name, _) => Ok(keyring::remove(name)?),
                     Outside::File(path, ..) => file::remove(path),
                 })
                 .await
@@ -269,14 +269,9 @@ pub enum StoreError {
         /// The lock file.
         path: PathBuf,
     },
-    /// There is no keyring, or it is locked.
-    #[error("the keyring can't be used ({0}): unlock it, or set store = \"file\"")]
-    Keyring(String),
-    /// The keyring takes only short secrets.
-    #[error(
-        "the sign-in is longer than the {0} bytes that this keyring takes: set store = \"file\""
-    )]
-    TooLong(u32),
+    /// There is no keyring, it is locked, or takes only short secrets.
+    #[error("the sign-in can't be kept in the keyring: mend that, or set store = \"file\"")]
+    Keyring(#[from] KeyringError),
     /// The runtime ends.
     #[error("the program is stopping")]
     Stopping,

@@ -354,8 +354,8 @@ const IN_THE_IDENTITY: &str = r#"
 5: credential = { secret = {} }
 => 5 identity.soc.credential.secret: says not where the secret is kept
 
-5: credential = { secret = { keyring = 'S3cret' } }
-=> 5 identity.soc.credential.secret.keyring: is not yet supported
+5: credential = { secret = { keyring = 'S3cret~x' } }
+=> 5 identity.soc.credential.secret.keyring: must be the user name of an entry in the keyring
 
 5: credential = { secret = { env = 'A', file = 'b' } }
 => 5 identity.soc.credential.secret: must have exactly one key
@@ -378,7 +378,7 @@ const IN_THE_IDENTITY: &str = r#"
 
 2: store = 'keyring'
 2: kind = 'application'
-=> 2 identity.soc.store: is not yet supported
+=> 2 identity.soc.store: is no key known here
 
 1: [identity.'a b']
 => 1 identity."a b": must have a name of letters

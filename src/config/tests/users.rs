@@ -89,8 +89,8 @@ fn faults_name_key_and_remedy() {
             "5 identity.alice.credential: is for applications",
         ),
         (
-            "tenant_id = 'x'",
-            "5 identity.alice.tenant_id: is no key known here: did you mean `tenant`?",
+            "stor = 'file'",
+            "5 identity.alice.stor: is no key known here: did you mean `store`?",
         ),
     ] {
         let found = faults(&format!("{ALICE}{lines}"));
