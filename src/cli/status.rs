@@ -90,7 +90,6 @@ async fn tokens(
     out: &mut impl Write,
 ) -> anyhow::Result<bool> {
     let tenant = token::tenant(identity, None)?;
-    let tokens = serve::tokens(config, transport);
     let mut all = true;
     // One cache for all, so that a wrong password is sent once.
     let tokens = serve::tokens(config, transport);
