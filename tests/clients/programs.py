@@ -21,6 +21,7 @@ class StandIns:
         self.printed = printed
         self.login = config["cloud"]["login"]
         self.defender = config["cloud"]["defender_xdr"]
+        self.graph = config["cloud"]["graph"]
         self.ca = config["upstream"]["ca"]
         self.tenant = identity["tenant"]
         self.client_id = identity["client_id"]

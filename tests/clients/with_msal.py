@@ -13,6 +13,7 @@ import browser
 
 XDR = "https://api.security.microsoft.com"
 APP = [f"{XDR}/.default"]
+GRAPH = ["https://graph.microsoft.com/.default"]
 USER = [f"{XDR}/Incident.Read"]
 CERTIFICATES = os.path.join(os.path.dirname(__file__), "../../certs/sandbox")
 
@@ -127,6 +128,42 @@ def password(stand_ins):
     refresh(app, stand_ins)
 
 
+def challenge_after_a_revocation(stand_ins):
+    """Graph asks for a newer token, and MSAL gets it past its cache."""
+    app = msal.ConfidentialClientApplication(
+        stand_ins.client_id,
+        client_credential=stand_ins.secret,
+        authority=f"{stand_ins.login}/{stand_ins.tenant}",
+        instance_discovery=False,
+        client_capabilities=["cp1"],
+    )
+    held = token(app.acquire_token_for_client(GRAPH))
+    assert graph(stand_ins, held).status_code == 200
+    stand_ins.control("revoke", {"app": True})
+    refused = graph(stand_ins, held)
+    assert refused.status_code == 401, refused.text
+    challenge = refused.headers["WWW-Authenticate"]
+    assert 'error="insufficient_claims"' in challenge, challenge
+    claims = b64decode(re.search('claims="([^"]*)"', challenge).group(1)).decode()
+    newer = token(app.acquire_token_for_client(GRAPH, claims_challenge=claims))
+    assert graph(stand_ins, newer).status_code == 200
+
+
+def graph(stand_ins, bearer):
+    headers = {"Authorization": f"Bearer {bearer}"}
+    return requests.get(f"{stand_ins.graph}/v1.0/security/incidents", headers=headers)
+
+
+def refresh_after_a_revocation(stand_ins):
+    app = public(stand_ins, http_client=WithPort(stand_ins.login))
+    result = app.acquire_token_by_username_password(stand_ins.user, stand_ins.password, USER)
+    assert token(result)
+    stand_ins.control("revoke", {"user": stand_ins.user})
+    [account] = app.get_accounts()
+    refused = app.acquire_token_silent_with_error(USER, account, force_refresh=True)
+    assert refused["error"] == "invalid_grant" and refused["error_codes"] == [50173], refused
+
+
 def refresh(app, stand_ins):
     """Twice, so that the rotated refresh token is used as well."""
     for _ in range(2):
@@ -151,4 +188,6 @@ CHECKS = ANYWHERE + [
     code_with_pkce_then_refresh,
     browser_on_a_free_port,
     device_code,
+    challenge_after_a_revocation,
+    refresh_after_a_revocation,
 ]
