@@ -97,6 +97,7 @@ impl Member {
             Ok(granted) => {
                 self.keep(&mut opened, &mut kept, granted.refresh_token)
                     .await;
+                *self.ended() = None;
                 Ok(granted.token)
             }
             Err(TokenError::Refused { refusal, .. }) => {
