@@ -3,6 +3,7 @@
 use std::{
     fmt,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll, ready},
     time::{Duration, Instant},
 };
@@ -22,6 +23,7 @@ pub struct Record {
     /// None until there is a response.
     status: Option<StatusCode>,
     source: Source,
+    customer: Option<Arc<str>>,
     token_age: Option<Duration>,
     bytes: u64,
     end: End,
@@ -57,10 +59,16 @@ impl Record {
             started: Instant::now(),
             status: None,
             source: Source::Proxy,
+            customer: None,
             token_age: None,
             bytes: 0,
             end: End::Dropped,
         }
+    }
+
+    /// Notes the partner's customer that it is for.
+    pub fn note_customer(&mut self, name: &Arc<str>) {
+        self.customer = Some(Arc::clone(name));
     }
 
     /// Notes the age of the token that was attached.
@@ -92,6 +100,7 @@ impl Record {
             target: "defender_proxy::access",
             method = %self.method,
             path = %Redacted(&self.target),
+            customer = self.customer.as_deref(),
             status = self.status.map(|status| status.as_u16()),
             from = match self.source { Source::Upstream => "upstream", Source::Proxy => "proxy" },
             bytes = self.bytes,

@@ -4,6 +4,7 @@
 
 mod check;
 mod claims;
+mod consent;
 mod init;
 mod login;
 mod logout;
@@ -62,6 +63,8 @@ enum Command {
     Check(check::Check),
     /// Show the claims of the token that an identity gets
     Token(token::Token),
+    /// Ask an administrator of a partner's customer for consent, and prove it
+    Consent(consent::Consent),
     /// Sign a user in, and keep the sign-in
     Login(login::Login),
     /// Forget a user's sign-in
@@ -139,6 +142,7 @@ impl Command {
         match self {
             Self::Check(_)
             | Self::Token(_)
+            | Self::Consent(_)
             | Self::Login(_)
             | Self::Logout(_)
             | Self::Status(_) => telemetry::FAULTS,
@@ -156,6 +160,7 @@ impl Command {
             Self::Sandbox(command) => block_on(command.run()),
             Self::Check(command) => block_on(command.run()),
             Self::Token(command) => block_on(command.run()),
+            Self::Consent(command) => block_on(command.run()),
             Self::Login(command) => block_on(command.run(format)),
             Self::Logout(command) => block_on(command.run()),
             Self::Status(command) => block_on(command.run()),

@@ -14,7 +14,7 @@ use crate::auth::identity::Audience;
 use crate::origin::Origin;
 
 pub use family::Family;
-pub use table::known_hosts;
+pub use table::{graph_audiences, known_hosts};
 
 use table::{DOD, GCC, GCC_HIGH, PUBLIC, REGIONS, RegionRow, Row};
 

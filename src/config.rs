@@ -26,7 +26,7 @@ use std::sync::Arc;
 
 use toml::de::DeTable;
 
-use crate::auth::identity::{Audience, Identity};
+use crate::auth::identity::{Audience, Identity, Kind, Partner};
 use crate::cloud::{Cloud, Family};
 
 pub use error::{ConfigError, Fault};
@@ -49,13 +49,16 @@ pub struct Config {
     pub upstream: UpstreamConfig,
     /// Where all this came from.
     pub source: Source,
+    /// What was left open, how it was decided, and why: for a person to read.
+    pub notes: Vec<String>,
 }
 
 impl Config {
     /// Finds and reads the configuration: `file` if given, else the file `DEFENDER_PROXY_CONFIG`
     /// names, else `proxy.toml` in the working directory, else
     /// `defender-proxy/proxy.toml` in the user's configuration directory, else the variables
-    /// `AZURE_TENANT_ID`, `AZURE_CLIENT_ID`, `AZURE_CLIENT_SECRET` and `AZURE_AUTHORITY_HOST`.
+    /// `AZURE_TENANT_ID`, `AZURE_CLIENT_ID`, those of the credential (`AZURE_CLIENT_SECRET`,
+    /// `AZURE_CLIENT_CERTIFICATE_PATH`, `AZURE_FEDERATED_TOKEN_FILE`) and `AZURE_AUTHORITY_HOST`.
     ///
     /// # Errors
     ///
@@ -66,7 +69,7 @@ impl Config {
 
     /// Reads the text of a file. Paths in it are relative to the folder of `origin`.
     ///
-    /// `env` only serves to warn of variables that are named and not set.
+    /// `env` serves `credential = "default"`, and to warn of variables that are named and not set.
     ///
     /// # Errors
     ///
@@ -97,6 +100,7 @@ impl Config {
         root.finish();
         let identities = identities.list();
 
+        let notes = document.take_notes();
         let faults = document.into_faults();
         if !faults.is_empty() {
             return Err(ConfigError::new(origin, faults));
@@ -108,6 +112,7 @@ impl Config {
             routes,
             upstream,
             source: origin,
+            notes,
         })
     }
 
@@ -131,6 +136,16 @@ impl Config {
             }
         })
         .collect()
+    }
+
+    /// The identities that act for customers.
+    pub fn partners(&self) -> impl Iterator<Item = &Partner> {
+        self.identities
+            .iter()
+            .filter_map(|identity| match &identity.kind {
+                Kind::Partner(partner) => Some(partner),
+                Kind::Application { .. } | Kind::Managed { .. } | Kind::User(_) => None,
+            })
     }
 
     fn load_in(folder: &Path, file: Option<&Path>, env: Env<'_>) -> Result<Self, ConfigError> {

@@ -9,11 +9,15 @@ use http::{
     HeaderValue, Response, StatusCode,
     header::{ALLOW, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE},
 };
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::{
-    auth::{aadsts::Class, error::NoToken},
+    auth::{
+        aadsts::Class,
+        error::{NoToken, TokenError},
+    },
     body::BoxError,
+    customer::{CustomerError, Listed},
 };
 
 /// Why one request was not forwarded, or its response not received.
@@ -38,6 +42,9 @@ pub enum Error {
     /// The `Host` is neither a loopback name nor a listed one.
     #[error("this proxy doesn't answer for the host of the request")]
     Misdirected,
+    /// It isn't clear, or not possible, for which customer the request is.
+    #[error(transparent)]
+    Customer(#[from] CustomerError),
     /// No route has a prefix of the path.
     #[error("no route leads to this path")]
     NoRoute,
@@ -86,10 +93,14 @@ impl Error {
     #[must_use]
     pub fn status(&self) -> StatusCode {
         match self {
-            Self::BadRequest(_) | Self::BrokenBody(_) => StatusCode::BAD_REQUEST,
+            Self::Customer(CustomerError::Unlisted(_)) | Self::Forbidden(_) => {
+                StatusCode::FORBIDDEN
+            }
+            Self::BadRequest(_) | Self::BrokenBody(_) | Self::Customer(_) => {
+                StatusCode::BAD_REQUEST
+            }
             Self::Unsupported(_) => StatusCode::NOT_IMPLEMENTED,
             Self::KeyRequired => StatusCode::UNAUTHORIZED,
-            Self::Forbidden(_) => StatusCode::FORBIDDEN,
             Self::Misdirected => StatusCode::MISDIRECTED_REQUEST,
             Self::NoRoute => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed { .. } => StatusCode::METHOD_NOT_ALLOWED,
@@ -122,15 +133,20 @@ impl Error {
     #[must_use]
     pub fn proxy_status(&self) -> &'static str {
         match self {
-            Self::BadRequest(_) | Self::BrokenBody(_) | Self::Unsupported(_) => {
-                "http_request_error"
-            }
-            Self::KeyRequired
+            Self::Customer(CustomerError::Unlisted(_))
+            | Self::KeyRequired
             | Self::Forbidden(_)
             | Self::Misdirected
             | Self::MethodNotAllowed { .. } => "http_request_denied",
+            Self::BadRequest(_)
+            | Self::BrokenBody(_)
+            | Self::Unsupported(_)
+            | Self::Customer(_) => "http_request_error",
             Self::NoRoute => "destination_not_found",
             Self::Loop => "proxy_loop_detected",
+            Self::Token(none) if matches!(*none.error, TokenError::Broken { .. }) => {
+                "proxy_internal_error"
+            }
             Self::Token(none) => match none.error.class() {
                 Class::Fatal => "proxy_configuration_error",
                 Class::Interactive => "proxy_internal_response",
@@ -160,6 +176,7 @@ impl Error {
             Self::Misdirected => {
                 "use http://localhost or http://127.0.0.1, or list the host in listen.allowed_hosts"
             }
+            Self::Customer(error) => error.next_step(),
             Self::NoRoute => {
                 "call /api/… (Defender), /v1.0/security/… or /beta/security/… (Graph), or add a [[route]]"
             }
@@ -167,7 +184,7 @@ impl Error {
                 "use an allowed method, or change the route's methods or read_only"
             }
             Self::Loop => "point the route's upstream at the API, not at this proxy",
-            Self::Token(none) => none.error.next_step(),
+            Self::Token(none) => none.next_step(),
             Self::Connect(_) | Self::Dns(_) | Self::ConnectTimeout | Self::ExchangeTimeout(_) => {
                 "check the network, the HTTP proxy (upstream.proxy, HTTPS_PROXY) and the upstream's name"
             }
@@ -181,21 +198,27 @@ impl Error {
         }
     }
 
-    /// Entra ID's number, for clients that branch on it.
-    fn code(&self) -> Option<u32> {
-        if let Self::Token(error) = self {
-            error.error.code()
-        } else {
-            None
-        }
-    }
-
-    fn trace_id(&self) -> Option<&str> {
+    /// What clients branch on beside the status.
+    fn fields(&self) -> Vec<(&'static str, Option<Value>)> {
         if let Self::Token(none) = self {
-            none.error.trace_id()
-        } else {
-            None
+            let customer = none.customer.as_ref();
+            return vec![
+                ("aadsts", none.error.code().map(Value::from)),
+                ("trace_id", none.error.trace_id().map(Value::from)),
+                ("customer", customer.map(|customer| (*customer.name).into())),
+                ("consent_url", none.consent_url().map(Value::from)),
+            ];
         }
+        if let Self::Customer(error) = self
+            && let Some(Listed { names, count }) = error.listed()
+        {
+            let names = names.iter().map(|name| &**name).collect();
+            return vec![
+                ("customers", Some(names)),
+                ("customer_count", Some((*count).into())),
+            ];
+        }
+        Vec::new()
     }
 
     fn retry_after(&self) -> Option<Duration> {
@@ -218,11 +241,10 @@ impl Error {
             "next": self.next_step(),
             "source": "defender-proxy",
         });
-        if let (Some(code), Some(fields)) = (self.code(), problem.as_object_mut()) {
-            fields.insert("aadsts".to_owned(), code.into());
-        }
-        if let (Some(trace), Some(fields)) = (self.trace_id(), problem.as_object_mut()) {
-            fields.insert("trace_id".to_owned(), trace.into());
+        for (name, value) in self.fields() {
+            if let Some(value) = value {
+                problem[name] = value;
+            }
         }
         let mut response = Response::new(T::from(format!("{problem:#}\n").into_bytes()));
         *response.status_mut() = status;

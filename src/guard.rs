@@ -4,7 +4,10 @@
 //! admitted only when it names the proxy by a loopback name or a listed one (a page that rebinds its DNS name can't), when it doesn't
 //! come from a foreign web page, and when it shows the client key, if one is set.
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::{
+    collections::HashSet,
+    sync::{Arc, PoisonError, RwLock},
+};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use http::{
@@ -14,13 +17,15 @@ use http::{
 };
 use subtle::ConstantTimeEq;
 
-use crate::{auth::secret::Secret, error::Error, origin};
+use crate::{auth::secret::Secret, customer, error::Error, origin};
 
 /// The rules of one listener.
 #[derive(Debug)]
 pub struct Guard {
     allowed_hosts: Vec<String>,
     allowed_origins: Vec<String>,
+    /// In lower case.
+    customers: HashSet<String>,
     client_key: Option<ClientKey>,
     scheme: &'static str,
 }
@@ -61,9 +66,16 @@ impl Guard {
         Self {
             allowed_hosts,
             allowed_origins,
+            customers: HashSet::new(),
             client_key,
             scheme: if tls { "https" } else { "http" },
         }
+    }
+
+    /// Accepts `{customer}.localhost` as well, for these customers in lower case.
+    #[must_use]
+    pub fn with_customers(self, customers: HashSet<String>) -> Self {
+        Self { customers, ..self }
     }
 
     /// Lets a request in, or says why not.
@@ -71,22 +83,48 @@ impl Guard {
     /// # Errors
     /// `BadRequest`, `Unsupported`, `Misdirected`, `Forbidden` or `KeyRequired`.
     pub fn admit<B>(&self, request: Request<B>) -> Result<Admitted<B>, Error> {
+        self.recognise(self.meet(request)?)
+    }
+
+    /// The first half of admission: does the request name the proxy, and does no foreign web page send it?
+    ///
+    /// # Errors
+    /// `BadRequest`, `Unsupported`, `Misdirected` or `Forbidden`.
+    pub fn meet<B>(&self, request: Request<B>) -> Result<Visitor<B>, Error> {
         refuse_unsupported(&request)?;
         let authority = authority(&request)?;
-        self.check_host(&authority)?;
-        let page = self.check_page(request.headers(), &authority)?;
-        // A browser sends no credentials with a preflight, and a preflight reaches no upstream.
-        let preflight = page.is_some() && is_preflight(&request);
-        if !preflight && !self.has_key(request.headers()) {
-            return Err(Error::KeyRequired);
+        let customer = self.customer(authority.host());
+        if customer.is_none() {
+            self.check_host(&authority)?;
         }
+        let page = self.check_page(request.headers(), &authority)?;
         let local_origin = format!("{}://{authority}", self.scheme);
-        Ok(Admitted {
+        Ok(Visitor {
             request,
             local_origin,
+            customer,
             page,
-            preflight,
         })
+    }
+
+    /// The customer that the host names. Names below `localhost` are this machine's (RFC 6761 §6.3), so no page can rebind one;
+    /// only those listed are for the proxy.
+    fn customer(&self, host: &str) -> Option<String> {
+        let name = customer::of_host(host).filter(|_| !self.customers.is_empty())?;
+        let name = name.to_ascii_lowercase();
+        self.customers.contains(&name).then_some(name)
+    }
+
+    /// The second half: does the visitor show the client key?
+    ///
+    /// # Errors
+    /// `KeyRequired`.
+    pub fn recognise<B>(&self, visitor: Visitor<B>) -> Result<Admitted<B>, Error> {
+        if self.has_key(visitor.headers()) {
+            Ok(Admitted(visitor))
+        } else {
+            Err(Error::KeyRequired)
+        }
     }
 
     fn check_host(&self, authority: &Authority) -> Result<(), Error> {
@@ -164,26 +202,26 @@ impl Guard {
     }
 }
 
-/// A request whose client may use the credentials. Only [`Guard::admit`] makes one.
+/// A request that names the proxy and comes from no foreign web page. It may not use the credentials yet.
 #[derive(Debug)]
-pub struct Admitted<B> {
+pub struct Visitor<B> {
     request: Request<B>,
     local_origin: String,
+    customer: Option<String>,
     page: Option<HeaderValue>,
-    preflight: bool,
 }
 
-impl<B> Admitted<B> {
+impl<B> Visitor<B> {
     /// The listed web origin that asks.
     #[must_use]
     pub fn page(&self) -> Option<&HeaderValue> {
         self.page.as_ref()
     }
 
-    /// Is it the CORS preflight of such a page?
+    /// Is it the CORS preflight of such a page? A browser sends no credentials with it, and it reaches no upstream.
     #[must_use]
     pub fn is_preflight(&self) -> bool {
-        self.preflight
+        self.page.is_some() && is_preflight(&self.request)
     }
 
     /// The fields as received.
@@ -192,9 +230,32 @@ impl<B> Admitted<B> {
         self.request.headers()
     }
 
+    /// The request as received.
+    #[must_use]
+    pub fn request(&self) -> &Request<B> {
+        &self.request
+    }
+
     /// The request, and scheme and authority by which the client reached the proxy.
     pub(crate) fn into_parts(self) -> (Request<B>, String) {
         (self.request, self.local_origin)
+    }
+}
+
+/// A request whose client may use the credentials. Only [`Guard::admit`] and [`Guard::recognise`] make one.
+#[derive(Debug)]
+pub struct Admitted<B>(Visitor<B>);
+
+impl<B> Admitted<B> {
+    /// The request, scheme and authority by which the client reached the proxy, and the customer that the host names.
+    pub(crate) fn into_parts(self) -> (Request<B>, String, Option<String>) {
+        let Visitor {
+            request,
+            local_origin,
+            customer,
+            ..
+        } = self.0;
+        (request, local_origin, customer)
     }
 }
 
@@ -354,6 +415,37 @@ mod tests {
             status(&guard, &[("host", "localhost"), ("host", "localhost")]),
             400
         );
+    }
+
+    #[test]
+    fn hosts_of_customers() {
+        let plain = guard(None);
+        let guard =
+            guard(None).with_customers(["contoso".to_owned(), "a.example".to_owned()].into());
+        for (host, expected) in [
+            ("contoso.localhost", 200),
+            ("Contoso.LocalHost:8080", 200),
+            ("a.example.localhost", 200),
+            ("localhost", 200),
+            ("fabrikam.localhost", 421),
+            ("x.contoso.localhost", 421),
+            ("contoso.localhost.evil.example", 421),
+            ("contoso.localhost.", 421),
+            (".localhost", 421),
+            ("contoso", 421),
+        ] {
+            assert_eq!(status(&guard, &[("host", host)]), expected, "{host}");
+        }
+        assert_eq!(status(&plain, &[("host", "contoso.localhost")]), 421);
+        let pages = [
+            ("http://contoso.localhost:8080", 200),
+            ("http://fabrikam.localhost:8080", 403),
+            ("http://localhost:8080", 403),
+        ];
+        for (page, expected) in pages {
+            let fields = [("host", "contoso.localhost:8080"), ("origin", page)];
+            assert_eq!(status(&guard, &fields), expected, "{page}");
+        }
     }
 
     #[test]

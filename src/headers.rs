@@ -147,7 +147,7 @@ fn is_hop_by_hop(name: &HeaderName) -> bool {
         )
 }
 
-/// Does the field claim who the client is, or where it comes from? Servers that turn names into variables read an underscore as a
+/// Does the field claim who the client is, where it comes from, or (to the proxy alone) whom it acts for? Servers that turn names into variables read an underscore as a
 /// dash, so it counts as one.
 fn is_claim(name: &str) -> bool {
     if name.contains('_') {
@@ -166,7 +166,12 @@ fn is_claim(name: &str) -> bool {
 fn is_x_claim(name: &str) -> bool {
     matches!(
         name,
-        "x-proxy-key" | "x-real-ip" | "x-original-url" | "x-original-host" | "x-rewrite-url"
+        "x-proxy-key"
+            | "x-defender-tenant"
+            | "x-real-ip"
+            | "x-original-url"
+            | "x-original-host"
+            | "x-rewrite-url"
     ) || name == "x-forwarded"
         || name.starts_with("x-forwarded-")
         || (name.starts_with("x-ms-")
@@ -211,6 +216,8 @@ mod tests {
             "cookie",
             "x-proxy-key",
             "x_proxy_key",
+            "x-defender-tenant",
+            "x_defender-tenant",
             "forwarded",
             "x-forwarded-for",
             "x_forwarded_host",

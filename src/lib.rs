@@ -8,7 +8,8 @@
 //! [`proxy::Proxy::handle`], takes the request through these steps, each of which makes the only input that the next one takes:
 //!
 //! 1. [`guard`]: may this client use the credentials?
-//! 2. [`route`]: upstream, audience and identity of the path; what the client sent for credentials is stripped ([`headers`]).
+//!    ([`stand_in_login`] answers those that only want to sign in.)
+//! 2. [`route`]: upstream, audience and identity of the path, and [`customer`] of a partner; what the client sent for credentials is stripped ([`headers`]).
 //! 3. [`auth`]: the token of (identity, tenant, audience), cached, fetched once however many wait, renewed ahead.
 //! 4. [`upstream`]: sent over TLS; bodies stream ([`body`]).
 //! 5. [`rewrite`]: links to upstream become links to the client's own origin, as the body streams.
@@ -23,6 +24,7 @@ pub mod body;
 pub mod cli;
 pub mod cloud;
 pub mod config;
+pub mod customer;
 pub mod error;
 pub mod guard;
 pub mod headers;
@@ -37,6 +39,7 @@ pub mod route;
 pub mod sandbox;
 pub mod serve;
 pub mod server;
+pub mod stand_in_login;
 pub mod target;
 pub mod telemetry;
 pub mod throttle;

@@ -21,14 +21,15 @@ use hyper::body::Incoming;
 
 use crate::{
     access::{Logged, Record, Source},
-    auth::{AccessToken, Rejected, Tokens, challenge, error::NoToken},
+    auth::{AccessToken, Rejected, Tokens, aadsts::Class, challenge, error::NoToken},
     body::{BoxError, Outgoing, Progress, REPLAY_LIMIT, Replay, ReplayHandle},
     error::{Chain, Error},
-    guard::{Admitted, Guard},
+    guard::{Admitted, Guard, Visitor},
     headers,
     rewrite::{self, Links, Rewrite, Rewritten},
     route::{Outbound, Routes},
     server::breaker::Breaker,
+    stand_in_login::Question,
     upstream::HttpClient,
 };
 
@@ -44,6 +45,8 @@ pub struct Proxy {
 pub struct Shared {
     /// Who is let in.
     pub guard: Guard,
+    /// Are token requests of clients answered?
+    pub stand_in_login: bool,
     /// Where requests go.
     pub routes: Routes,
     /// The token cache.
@@ -74,13 +77,10 @@ impl Proxy {
     ) -> Response<Logged<Reply>> {
         let mut record = Record::start(&request, breaker);
         let mut page = None;
-        let result = match self.shared.guard.admit(request) {
-            Ok(admitted) if admitted.is_preflight() => Ok((preflight(&admitted), Source::Proxy)),
-            Ok(admitted) => {
-                page = admitted.page().cloned();
-                self.forward(admitted, &mut record)
-                    .await
-                    .map(|response| (response, Source::Upstream))
+        let result = match self.shared.guard.meet(request) {
+            Ok(visitor) => {
+                page = visitor.page().cloned();
+                self.answer(visitor, &mut record).await
             }
             Err(error) => Err(error),
         };
@@ -93,6 +93,26 @@ impl Proxy {
         response.map(|body| record.body(status, source, body))
     }
 
+    /// Preflights and sign-ins get an answer of the proxy, for which nobody needs the client key; all else is forwarded.
+    async fn answer(
+        &self,
+        visitor: Visitor<Incoming>,
+        record: &mut Record,
+    ) -> Result<(Response<Reply>, Source), Error> {
+        if visitor.is_preflight() {
+            return Ok((preflight(&visitor), Source::Proxy));
+        }
+        if self.shared.stand_in_login
+            && let Some(question) = Question::of(visitor.request())
+        {
+            let response = question.answer(visitor).await?;
+            return Ok((response, Source::Proxy));
+        }
+        let admitted = self.shared.guard.recognise(visitor)?;
+        let response = self.forward(admitted, record).await?;
+        Ok((response, Source::Upstream))
+    }
+
     /// Resolve, strip, authorize, send, answer, rewrite: the path of every request that was admitted.
     async fn forward(
         &self,
@@ -100,6 +120,10 @@ impl Proxy {
         record: &mut Record,
     ) -> Result<Response<Reply>, Error> {
         let (mut outbound, body) = self.shared.routes.resolve(admitted)?;
+        outbound
+            .customer()
+            .iter()
+            .for_each(|name| record.note_customer(name));
         let scope = outbound.scope();
         let client = rewrite::negotiate(outbound.headers_mut(), scope);
         let token = self
@@ -115,8 +139,8 @@ impl Proxy {
             .client
             .send(outbound.authorize(&token, body), &progress)
             .await?;
-        if response.status() == StatusCode::UNAUTHORIZED
-            && let Some(newer) = self.newer(&outbound, &token, &response).await?
+        if let Some(refused) = Refused::of(&response)
+            && let Some(newer) = self.newer(&outbound, &token, refused).await?
         {
             let progress = Progress::start();
             if let Some(body) = kept.body(&progress) {
@@ -132,7 +156,7 @@ impl Proxy {
         headers::strip_response(response.headers_mut());
         let rewrite = Rewrite {
             links: &self.shared.links,
-            local: outbound.local_origin(),
+            local: outbound.local(),
             scope,
             client,
         };
@@ -141,17 +165,17 @@ impl Proxy {
             .map(Reply::Upstream))
     }
 
-    /// Another token than the one that upstream refused. When there is none, upstream's `401` is the answer; unless the
-    /// token ended on its way, for that is no concern of the client's, or a user has to sign in, which helps.
+    /// Another token than the one that upstream refused. When there is none, upstream's refusal is the answer; unless the
+    /// token ended on its way, which is no concern of the client's, or Entra ID says what has to be done.
     async fn newer(
         &self,
         outbound: &Outbound<'_>,
         token: &Arc<AccessToken>,
-        refusal: &Response<Incoming>,
+        refused: Refused,
     ) -> Result<Option<Arc<AccessToken>>, NoToken> {
         let rejected = Rejected {
             token: Arc::clone(token),
-            claims: challenge::claims(refusal.headers()),
+            claims: refused.claims,
         };
         let newer = self
             .shared
@@ -159,12 +183,33 @@ impl Proxy {
             .refresh(outbound.identity(), outbound.key(), rejected)
             .await;
         newer.or_else(|error| {
-            if !token.is_live() || error.error.asks_for_sign_in() {
+            if !token.is_live() || error.error.class() != Class::Transient {
                 return Err(error);
             }
-            tracing::warn!(error = %Chain(&error), "upstream refused a token, and there is no newer one");
+            tracing::debug!(error = %Chain(&error), "upstream refused a token, and there is no newer one");
             Ok(None)
         })
+    }
+}
+
+/// An answer of upstream that another token may cure.
+struct Refused {
+    /// What that token must meet, if upstream says so.
+    claims: Option<String>,
+}
+
+impl Refused {
+    /// Every `401`; and a `403` that asks for claims, as Graph's for Conditional Access. Any other `403` is about permissions.
+    fn of<B>(response: &Response<B>) -> Option<Self> {
+        match response.status() {
+            StatusCode::UNAUTHORIZED => Some(Self {
+                claims: challenge::claims(response.headers()),
+            }),
+            StatusCode::FORBIDDEN => challenge::claims(response.headers()).map(|claims| Self {
+                claims: Some(claims),
+            }),
+            _ => None,
+        }
     }
 }
 
@@ -270,8 +315,8 @@ fn refusal(error: &Error) -> Response<Reply> {
 }
 
 /// Answers a preflight (Fetch standard, "CORS protocol") of a listed page; upstream never sees it.
-fn preflight(admitted: &Admitted<Incoming>) -> Response<Reply> {
-    let asked = admitted.headers();
+fn preflight(visitor: &Visitor<Incoming>) -> Response<Reply> {
+    let asked = visitor.headers();
     let mut response = Response::new(Reply::from(Vec::new()));
     *response.status_mut() = StatusCode::NO_CONTENT;
     let headers = response.headers_mut();
@@ -282,9 +327,6 @@ fn preflight(admitted: &Admitted<Incoming>) -> Response<Reply> {
         headers.extend(asked.get(question).cloned().map(|value| (answer, value)));
     }
     headers.insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("600"));
-    if let Some(page) = admitted.page().cloned() {
-        allow(headers, page);
-    }
     response
 }
 

@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use http::{
     HeaderMap, HeaderValue, Method, Request, Uri, Version,
-    header::{AUTHORIZATION, CONTENT_LENGTH, TRANSFER_ENCODING},
+    header::{AUTHORIZATION, CONTENT_LENGTH, ORIGIN, TRANSFER_ENCODING},
+    request::Parts,
     uri::{Authority, PathAndQuery, Scheme},
 };
 use http_body::Body as _;
@@ -15,11 +16,12 @@ use http_body::Body as _;
 use crate::{
     auth::{
         AccessToken, TokenKey,
-        identity::{Identity, Kind},
+        identity::{Identity, Kind, TenantId, User},
     },
     body::Outgoing,
     cloud::{Api, Cloud, Family},
     config::{Config, Methods, RouteConfig, RouteTarget},
+    customer::{self, CustomerError, Selection},
     error::Error,
     guard::Admitted,
     headers::{self, Pseudonym},
@@ -30,7 +32,8 @@ use crate::{
 /// All routes, longest prefix first. Immutable.
 #[derive(Debug)]
 pub struct Routes {
-    routes: Vec<Route>,
+    table: Vec<Route>,
+    has_partner: bool,
     pseudonym: Pseudonym,
 }
 
@@ -38,21 +41,22 @@ impl Routes {
     /// Makes the table of a configuration.
     #[must_use]
     pub fn new(config: &Config) -> Self {
-        let mut routes: Vec<Route> = config
+        let mut table: Vec<Route> = config
             .routes
             .iter()
             .map(|route| Route::new(route, &config.cloud))
             .collect();
-        routes.sort_by_key(|route| std::cmp::Reverse(route.prefix.len()));
+        table.sort_by_key(|route| std::cmp::Reverse(route.prefix.len()));
         Self {
-            routes,
+            table,
+            has_partner: config.partners().next().is_some(),
             pseudonym: Pseudonym::random(),
         }
     }
 
     /// Every authority that a route leads to, as `host[:port]`, with `http://` before those without TLS.
     pub fn authorities(&self) -> impl Iterator<Item = String> {
-        self.routes
+        self.table
             .iter()
             .flat_map(|route| route.destinations.iter())
             .map(|destination| {
@@ -65,41 +69,70 @@ impl Routes {
             })
     }
 
-    /// Finds the route of a request, and makes the request that goes upstream, stripped and addressed.
+    /// Finds the route of a request and the customer it is for, and makes the request that goes upstream, stripped and addressed.
     ///
     /// # Errors
-    /// `BadRequest`, `Loop`, `NoRoute` or `MethodNotAllowed`.
+    /// `BadRequest`, `Loop`, `NoRoute`, `MethodNotAllowed` or `Customer`.
     pub fn resolve<B>(&self, admitted: Admitted<B>) -> Result<(Outbound<'_>, B), Error> {
-        let (request, local_origin) = admitted.into_parts();
+        let (request, local_origin, host) = admitted.into_parts();
         let (mut inbound, body) = request.into_parts();
         if headers::has_looped(&inbound.headers, &self.pseudonym) {
             return Err(Error::Loop);
         }
-        let path = inbound.uri.path();
+        target::check(inbound.uri.path())?;
+        let (selection, target) = self.select(&inbound, host.as_deref())?;
+        let path = target.as_ref().map_or("/", PathAndQuery::path);
         target::check(path)?;
         let canonical = target::canonical(path);
-        let mut below = self
-            .routes
-            .iter()
-            .filter(|route| target::is_below(&canonical, &route.prefix));
-        let route = below.next().ok_or(Error::NoRoute)?;
-        let destination = route.destinations.of(&canonical).ok_or(Error::NoRoute)?;
+        let (route, destination) = self.find(&canonical).ok_or(Error::NoRoute)?;
         route.check_method(&inbound.method, &canonical)?;
-        let scope = route.scope(&canonical);
-        let uri = destination.uri(inbound.uri.path_and_query().cloned())?;
+        let chosen = route.choose(selection, &inbound.headers)?;
+        let (scope, local) = (
+            route.scope(&canonical),
+            chosen.local(local_origin, selection),
+        );
+        let uri = destination.uri(target.clone())?;
 
         headers::strip_request(&mut inbound.headers, matches!(route.methods, Methods::All));
         headers::add_via(&mut inbound.headers, inbound.version, &self.pseudonym);
         let outbound = Outbound {
             route,
-            destination,
+            key: &destination.keys[chosen.place],
+            customer: chosen.customer,
             method: inbound.method,
             uri,
             headers: inbound.headers,
             scope,
-            local_origin,
+            local,
         };
         Ok((outbound, body))
+    }
+
+    /// The route with the longest prefix of a path, and where it leads.
+    fn find(&self, canonical: &str) -> Option<(&Route, &Destination)> {
+        let mut table = self.table.iter();
+        let route = table.find(|route| target::is_below(canonical, &route.prefix))?;
+        Some((route, route.destinations.of(canonical)?))
+    }
+
+    /// What a request says about its customer, and its target without that. Without any partner, `/t` is a path like others.
+    fn select<'a>(
+        &self,
+        inbound: &'a Parts,
+        host: Option<&'a str>,
+    ) -> Result<(Selection<'a>, Option<PathAndQuery>), CustomerError> {
+        let whole = inbound.uri.path_and_query();
+        let split = match whole.filter(|_| self.has_partner) {
+            Some(target) => customer::split(target)?,
+            None => None,
+        };
+        let selection = Selection {
+            path: split.as_ref().map(|(name, _)| *name),
+            header: customer::of_header(&inbound.headers)?,
+            host,
+        };
+        let target = split.map_or_else(|| whole.cloned(), |(_, rest)| Some(rest));
+        Ok((selection, target))
     }
 }
 
@@ -132,6 +165,34 @@ impl Route {
             identity: Arc::clone(&config.identity),
             methods: config.methods.clone(),
             rewrite_links: config.rewrite_links,
+        }
+    }
+
+    fn choose(
+        &self,
+        selection: Selection<'_>,
+        headers: &HeaderMap,
+    ) -> Result<Chosen<'_>, CustomerError> {
+        let chosen = self.chosen(selection);
+        if headers.contains_key(ORIGIN) {
+            return chosen.map_err(CustomerError::without_names);
+        }
+        chosen
+    }
+
+    fn chosen(&self, selection: Selection<'_>) -> Result<Chosen<'_>, CustomerError> {
+        match &self.identity.kind {
+            Kind::Partner(partner) => {
+                let place = selection.among(&partner.customers)?;
+                let customer = partner.customers.at(place).map(|(name, _)| name);
+                Ok(Chosen { place, customer })
+            }
+            Kind::Application { tenant, .. }
+            | Kind::Managed { tenant, .. }
+            | Kind::User(User { tenant, .. }) => {
+                selection.is_only(tenant)?;
+                Ok(Chosen::default())
+            }
         }
     }
 
@@ -195,30 +256,48 @@ impl Destinations {
     }
 }
 
-/// An upstream, and the key of the tokens that it is shown.
+/// Whose token a request gets.
+#[derive(Clone, Copy, Debug, Default)]
+struct Chosen<'r> {
+    /// The place of its tenant among those of the identity.
+    place: usize,
+    customer: Option<&'r Arc<str>>,
+}
+
+impl Chosen<'_> {
+    /// Where links in the response lead: to what the client called, with the customer in it, so that a link works by itself.
+    fn local(self, mut origin: String, selection: Selection<'_>) -> String {
+        let header = self
+            .customer
+            .filter(|_| selection.header.is_some() && selection.host.is_none());
+        if let Some(name) = selection.path.or_else(|| header.map(AsRef::as_ref)) {
+            origin.push_str("/t/");
+            origin.push_str(name);
+        }
+        origin
+    }
+}
+
+/// An upstream, and the keys of the tokens that it is shown.
 #[derive(Debug)]
 struct Destination {
     scheme: Scheme,
     authority: Authority,
-    key: TokenKey,
+    /// One for each tenant of the identity, in their order; made once, as a partner may have thousands.
+    keys: Box<[TokenKey]>,
 }
 
 impl Destination {
     fn new(api: &Api, identity: &Arc<Identity>) -> Self {
-        let tenant = match &identity.kind {
-            Kind::Application { tenant, .. } | Kind::Managed { tenant, .. } => Some(tenant),
-            Kind::User(user) => Some(&user.tenant),
-            Kind::Partner(partner) => partner.customers.iter().next().map(|(_, tenant)| tenant),
-        };
-        let key = TokenKey {
+        let key = |tenant: &TenantId| TokenKey {
             identity: Arc::clone(&identity.name),
-            tenant: tenant.expect("FIXME: a key for each customer").clone(),
+            tenant: tenant.clone(),
             audience: api.audience.clone(),
         };
         Self {
             scheme: api.origin.scheme().clone(),
             authority: api.origin.authority().clone(),
-            key,
+            keys: identity.kind.tenants().into_iter().map(key).collect(),
         }
     }
 
@@ -235,19 +314,26 @@ impl Destination {
 #[derive(Debug)]
 pub struct Outbound<'r> {
     route: &'r Route,
-    destination: &'r Destination,
+    key: &'r TokenKey,
+    customer: Option<&'r Arc<str>>,
     method: Method,
     uri: Uri,
     headers: HeaderMap,
     scope: Scope,
-    local_origin: String,
+    local: String,
 }
 
 impl Outbound<'_> {
     /// What its token must be good for.
     #[must_use]
     pub fn key(&self) -> &TokenKey {
-        &self.destination.key
+        self.key
+    }
+
+    /// The partner's customer that it is for, by its name in the configuration.
+    #[must_use]
+    pub fn customer(&self) -> Option<&Arc<str>> {
+        self.customer
     }
 
     /// Who it is sent as.
@@ -268,10 +354,11 @@ impl Outbound<'_> {
         self.scope
     }
 
-    /// Scheme and authority by which the client reached the proxy; links in the response lead there.
+    /// Scheme and authority by which the client reached the proxy, with the customer where it stands in the path; links in the
+    /// response lead there.
     #[must_use]
-    pub fn local_origin(&self) -> &str {
-        &self.local_origin
+    pub fn local(&self) -> &str {
+        &self.local
     }
 
     /// The fields that go upstream, for content negotiation.

@@ -1,6 +1,7 @@
 //! From a configuration to a running proxy: the place where the parts are put together.
 
 use std::{
+    collections::HashSet,
     io,
     path::{self, Path},
     sync::Arc,
@@ -12,9 +13,10 @@ use tokio::runtime::Handle;
 use crate::{
     auth::{
         Tokens,
+        claims::Capability,
         entra::Entra,
         identity::{Audience, Identity, Kind},
-        managed::Platform,
+        managed::{Endpoint, Platform},
         secret::{SecretError, SecretSource},
         source::Source,
         user::{Enlisted, SignIns},
@@ -100,7 +102,8 @@ async fn shared(config: &Config, source: Source) -> Result<Shared, StartError> {
         listen.allowed_origins.clone(),
         client_key,
         listen.tls.is_some(),
-    );
+    )
+    .with_customers(customers(config));
     let routes = Routes::new(config);
     let links = Links::new(
         routes
@@ -109,10 +112,20 @@ async fn shared(config: &Config, source: Source) -> Result<Shared, StartError> {
     );
     Ok(Shared {
         guard,
+        stand_in_login: listen.stand_in_login,
         links: Arc::new(links),
         routes,
         tokens: Tokens::new(source, Handle::current()),
     })
+}
+
+/// Whatever may stand before `.localhost`.
+fn customers(config: &Config) -> HashSet<String> {
+    config
+        .partners()
+        .flat_map(|partner| partner.customers.spellings())
+        .map(str::to_owned)
+        .collect()
 }
 
 /// Reads the key, and goes on reading it when it stands in a file, which may be rotated.
@@ -146,10 +159,12 @@ pub fn tokens(config: &Config, transport: &Transport) -> Tokens {
 }
 
 fn source(config: &Config, transport: &Transport) -> Source {
+    let endpoint = Endpoint::detect(|name| std::env::var(name).ok());
     Source::new(
         entra(config, transport),
-        Platform::detect(),
+        Platform::new(endpoint, transport.direct_client()),
         sign_ins(config),
+        Capability::of(&config.cloud),
     )
 }
 

@@ -9,7 +9,10 @@ use http::{Request, Response};
 use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
 use hyper_util::{
-    client::legacy::{self, Client},
+    client::{
+        legacy::{self, Client},
+        proxy::matcher::Matcher,
+    },
     rt::{TokioExecutor, TokioTimer},
 };
 use tokio::time::{Instant, timeout_at};
@@ -26,6 +29,7 @@ use crate::{
 #[derive(Clone, Debug)]
 pub struct Transport {
     connector: Connector,
+    direct: Connector,
     response_timeout: Duration,
 }
 
@@ -36,6 +40,11 @@ impl Transport {
     /// When `upstream.ca` can't be read, or no root is to be found at all.
     pub fn new(config: &UpstreamConfig) -> Result<Self, tls::RootsError> {
         let tls = tls::client_config(config.ca.as_deref())?;
+        let direct = Connector::new(
+            tls.clone(),
+            Matcher::builder().build(),
+            DIRECT_CONNECT_TIMEOUT.min(config.connect_timeout),
+        );
         let connector = Connector::new(
             tls,
             connect::matcher(config.proxy.as_ref()),
@@ -43,6 +52,7 @@ impl Transport {
         );
         Ok(Self {
             connector,
+            direct,
             response_timeout: config.response_timeout,
         })
     }
@@ -50,6 +60,16 @@ impl Transport {
     /// A client with a connection pool of its own. Each worker has one, as pooled connections live on its runtime.
     #[must_use]
     pub fn client(&self) -> HttpClient {
+        self.pooled(self.connector.clone())
+    }
+
+    /// A client that no HTTP proxy stands before, for what is on this machine or on its own link.
+    #[must_use]
+    pub fn direct_client(&self) -> HttpClient {
+        self.pooled(self.direct.clone())
+    }
+
+    fn pooled(&self, connector: Connector) -> HttpClient {
         let client = Client::builder(TokioExecutor::new())
             .timer(TokioTimer::new())
             .pool_timer(TokioTimer::new())
@@ -58,7 +78,7 @@ impl Transport {
             .http2_initial_connection_window_size(CONNECTION_WINDOW)
             .http2_keep_alive_interval(Duration::from_secs(30))
             .http1_max_buf_size(MAX_BUFFER)
-            .build(self.connector.clone());
+            .build(connector);
         HttpClient {
             client,
             response_timeout: self.response_timeout,
@@ -191,5 +211,7 @@ const STREAM_WINDOW: u32 = 1024 * 1024;
 /// window makes both equal: one stalled client would then stop all. And where it is short, upstream sends crumbs, which `h2` takes
 /// for an attack when they are many.)
 const CONNECTION_WINDOW: u32 = (1 << 31) - 1;
+/// The limit for connecting to something that is near, or absent.
+const DIRECT_CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 /// The limit of a token exchange.
 const FETCH_TIMEOUT: Duration = Duration::from_secs(30);

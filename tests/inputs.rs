@@ -46,6 +46,53 @@ pub(crate) fn target() -> impl Strategy<Value = String> {
     ]
 }
 
+/// A target that may name a customer, or look as if it did.
+pub(crate) fn customer_target() -> impl Strategy<Value = String> {
+    const PARTS: &str = "/ /t/ t T %74 %2574 contoso Contoso fabrikam cont%6Fso %63ontoso 5a9db0c5-0000-4000-8000-000000000003 nobody \
+        /api /api/incidents %2f %252f %5c ; ;x // . .. ? ?/t/fabrikam # http://localhost /t /t/contoso /t/fabrikam";
+    let words: Vec<&str> = PARTS.split_whitespace().collect();
+    let near = select(vec![
+        "",
+        "/",
+        "/t/contoso",
+        "/t/Fabrikam/api",
+        "/T/contoso",
+        "/api",
+    ]);
+    (near, prop::collection::vec(select(words), 0..5))
+        .prop_map(|(near, words)| format!("{near}{}", words.concat()))
+}
+
+/// Fields that name a customer, in few spellings.
+pub(crate) fn customer_fields() -> impl Strategy<Value = Vec<(String, String)>> {
+    let name = select(vec!["x-defender-tenant", "X-Defender_Tenant"]).prop_map(str::to_owned);
+    let value = select(vec![
+        "contoso",
+        "FABRIKAM",
+        " contoso",
+        "5A9DB0C5-0000-4000-8000-000000000002",
+        "",
+        "nobody",
+        "contoso,fabrikam",
+    ])
+    .prop_map(str::to_owned);
+    prop::collection::vec((name, value), 0..3)
+}
+
+/// A host that may name a customer.
+pub(crate) fn customer_host() -> impl Strategy<Value = String> {
+    select(vec![
+        "localhost",
+        "localhost",
+        "127.0.0.1:8080",
+        "contoso.localhost",
+        "Fabrikam.LocalHost:80",
+        "nobody.localhost",
+        "5a9db0c5-0000-4000-8000-000000000003.localhost",
+    ])
+    .prop_map(str::to_owned)
+}
+
 /// A request head with some fields, and a target at some origin.
 pub(crate) fn request(
     field: impl Strategy<Value = (String, String)>,

@@ -15,8 +15,8 @@ use serde_json::{Map, Value};
 
 use checks::{cut::cut, rewrite_chunks};
 use inputs::{
-    configuration, damage, field, fields_to_strip, host_or_page, json, member, method, origin,
-    request, sizes, target,
+    configuration, customer_fields, customer_host, customer_target, damage, field, fields_to_strip,
+    host_or_page, json, member, method, origin, request, sizes, target,
 };
 
 proptest! {
@@ -25,6 +25,11 @@ proptest! {
     #[test]
     fn a_target_never_leaves_the_route_of_its_path(method in method(), target in target()) {
         checks::route_target::route_target(&method, &target);
+    }
+
+    #[test]
+    fn a_request_is_for_the_customer_it_names(target in customer_target(), fields in customer_fields(), host in customer_host()) {
+        checks::customer::customer(&target, &fields, &host);
     }
 
     #[test]

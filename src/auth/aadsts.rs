@@ -47,6 +47,17 @@ pub fn class(error: &str, code: Option<u32>) -> Class {
     }
 }
 
+/// Does it help that an administrator of the tenant consents to the app?
+#[must_use]
+pub fn is_cured_by_consent(code: u32) -> bool {
+    CURED_BY_CONSENT.contains(&code)
+}
+
+/// There is no such tenant.
+pub const NO_TENANT: u32 = 90_002;
+/// An app gets into a tenant by the first consent, so "unknown" and "not found" are cured as well.
+const CURED_BY_CONSENT: [u32; 3] = [65_001, 700_016, 700_011];
+
 const fn row(code: u32, class: Class, cause: &'static str, next: &'static str) -> Advice {
     Advice {
         code,
@@ -62,7 +73,13 @@ const TENANT_AND_APP: &str =
     "compare `tenant` and `client_id` with the app's overview page in the Entra portal";
 const CONSENT: &str =
     "have an administrator grant consent to the app's API permissions in this tenant";
-const SIGN_IN: &str = "have the user sign in again";
+const SIGN_IN: &str = "sign in again with `defender-proxy login`";
+const POLICY: &str = "sign in by \"browser\" or \"device\", which ask for it; an application has to be exempted from the \
+    policy by an administrator";
+const ASSERTION: &str =
+    "check the certificate or federated token file of the credential, and this machine's clock";
+const API: &str =
+    "check the route's `audience`: it must be the identifier of an API that exists in the tenant";
 const WAIT: &str = "wait; the proxy tries again by itself";
 
 static ADVICE: &[Advice] = &[
@@ -94,31 +111,31 @@ static ADVICE: &[Advice] = &[
         700_027,
         Class::Fatal,
         "the app doesn't know the certificate, or its signature is wrong",
-        "upload the certificate to the app in the Entra portal (Certificates & secrets)",
+        "upload the certificate to the app in the Entra portal (Certificates & secrets), and configure the one with its key",
     ),
     row(
         700_024,
         Class::Fatal,
         "the assertion is outside its time",
-        "check this machine's clock",
+        "set this machine's clock right",
     ),
     row(
         50_012,
         Class::Fatal,
         "the app's assertion is not valid",
-        "check the certificate and this machine's clock",
+        ASSERTION,
     ),
     row(
         50_027,
         Class::Fatal,
         "the app's assertion is not valid",
-        "check the certificate and this machine's clock",
+        ASSERTION,
     ),
     row(
         700_025,
         Class::Fatal,
         "the app is a public client and must send no credential",
-        "remove the credential",
+        "allow no public client flows for the app, or use kind = \"user\"",
     ),
     row(
         700_016,
@@ -136,7 +153,7 @@ static ADVICE: &[Advice] = &[
         7_000_112,
         Class::Fatal,
         "the app is disabled in this tenant",
-        "enable it under Enterprise applications",
+        "have an administrator enable it in the Entra portal (Enterprise applications)",
     ),
     row(
         70_001,
@@ -145,7 +162,7 @@ static ADVICE: &[Advice] = &[
         TENANT_AND_APP,
     ),
     row(
-        90_002,
+        NO_TENANT,
         Class::Fatal,
         "the tenant doesn't exist in this cloud",
         "check `tenant` and `[cloud] name`",
@@ -172,7 +189,7 @@ static ADVICE: &[Advice] = &[
         70_021,
         Class::Fatal,
         "no federated credential of the app matches the token",
-        "compare issuer and subject; a new one takes some minutes to spread",
+        "compare issuer, subject and audience with the app's federated credentials; a new one takes some minutes to spread, and the proxy asks again",
     ),
     row(
         500_011,
@@ -184,26 +201,16 @@ static ADVICE: &[Advice] = &[
         50_001,
         Class::Fatal,
         "the API is not known in this tenant",
-        "check the route's `audience`",
+        API,
     ),
-    row(
-        70_011,
-        Class::Fatal,
-        "the scope is not valid",
-        "check the route's `audience`",
-    ),
+    row(70_011, Class::Fatal, "the scope is not valid", API),
     row(
         1_002_012,
         Class::Fatal,
         "the scope doesn't end in /.default",
-        "check the route's `audience`",
+        API,
     ),
-    row(
-        28_002,
-        Class::Fatal,
-        "the scope is not valid",
-        "check the route's `audience`",
-    ),
+    row(28_002, Class::Fatal, "the scope is not valid", API),
     row(
         65_001,
         Class::Interactive,
@@ -214,26 +221,26 @@ static ADVICE: &[Advice] = &[
     row(
         53_003,
         Class::Fatal,
-        "a Conditional Access policy blocks the app",
+        "a Conditional Access policy blocks the sign-in",
         "have an administrator look at the sign-in log and the policy (workload identities have policies too)",
     ),
     row(
         50_076,
         Class::Interactive,
         "a second factor is required",
-        SIGN_IN,
+        POLICY,
     ),
     row(
         50_079,
         Class::Interactive,
         "a second factor must be set up",
-        SIGN_IN,
+        POLICY,
     ),
     row(
         50_158,
         Class::Interactive,
         "an external check is required",
-        SIGN_IN,
+        POLICY,
     ),
     row(
         70_000,
@@ -269,13 +276,13 @@ static ADVICE: &[Advice] = &[
         50_126,
         Class::Interactive,
         "user name or password is wrong",
-        SIGN_IN,
+        "check user name and password, and sign in again",
     ),
     row(
         50_196,
         Class::Transient,
         "Entra ID saw too many equal requests",
-        WAIT,
+        "wait five minutes; another program with the same app may ask too often",
     ),
     row(
         90_055,

@@ -6,11 +6,11 @@ use base64::{
     engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
 };
 use http::{HeaderMap, header::WWW_AUTHENTICATE};
-use serde::de::IgnoredAny;
+use serde_json::{Map, Value};
 
-/// The claims that a `401` asks for: of the first `Bearer` challenge with both `error="insufficient_claims"` and `claims`.
+/// The claims that a `401` or `403` asks for: of the first `Bearer` challenge with both `error="insufficient_claims"` and `claims`.
 ///
-/// `claims` is base64 or, from some servers, the JSON itself. What is no JSON is none.
+/// `claims` is base64 or, from some servers, the JSON itself. What is no JSON object is none.
 #[must_use]
 pub fn claims(headers: &HeaderMap) -> Option<String> {
     let lines = headers.get_all(WWW_AUTHENTICATE).iter();
@@ -29,7 +29,7 @@ pub fn claims(headers: &HeaderMap) -> Option<String> {
     } else {
         String::from_utf8(base64(&asked)?).ok()?
     };
-    serde_json::from_str::<IgnoredAny>(&json)
+    serde_json::from_str::<Map<String, Value>>(&json)
         .is_ok()
         .then_some(json)
 }
@@ -162,6 +162,7 @@ mod tests {
             r#"Bearer error="insufficient_claims""#,
             r#"Bearer error="insufficient_claims", claims="!""#,
             r#"Bearer error="insufficient_claims", claims="bm8ganNvbg==""#,
+            r#"Bearer error="insufficient_claims", claims="WzFd""#,
             &format!(r#"Bearer error="invalid_token", claims="{CODED}""#),
             &format!(r#"Basic error="insufficient_claims", claims="{CODED}""#),
             &format!(r#"Bearer error="insufficient_claims", Basic claims="{CODED}""#),

@@ -1,10 +1,13 @@
 //! How an application proves who it is, at one token request.
 
+mod error;
+
+pub use self::error::ProofError;
 use super::{
-    TokenKey,
-    entra::unavailable,
+    TokenKey, assertion_file,
+    certificate::Certificates,
     error::TokenError,
-    identity::{ClientId, Credential},
+    identity::{Certificate, ClientId, Credential},
     managed::Platform,
     secret::{Secret, SecretSource},
 };
@@ -29,22 +32,63 @@ pub struct Asking<'a> {
     pub token_url: &'a str,
 }
 
-impl Credential {
+/// Reads and signs proofs, and keeps what doing that anew each time would cost too much.
+#[derive(Clone, Debug)]
+pub struct Prover {
+    certificates: Certificates,
+    platform: Platform,
+}
+
+impl Prover {
+    /// A prover whose managed identities are those of `platform`.
+    #[must_use]
+    pub fn new(platform: Platform) -> Self {
+        Self {
+            certificates: Certificates::default(),
+            platform,
+        }
+    }
+
+    /// What gives tokens of managed identities.
+    #[must_use]
+    pub fn platform(&self) -> &Platform {
+        &self.platform
+    }
+
     /// Reads or signs what proves the application's identity, as it is now.
     ///
     /// # Errors
-    /// When the credential can't be read.
+    /// When the credential can't be read or used, or the platform gives no token to show.
     pub async fn prove(
         &self,
-        _platform: &Platform,
+        credential: &Credential,
         asking: Asking<'_>,
     ) -> Result<Proof, TokenError> {
-        match self {
-            Self::Secret(source) => read(source, asking.key).await.map(Proof::Secret),
-            Self::Certificate(_) | Self::FederatedTokenFile(_) | Self::ManagedIdentity(_) => {
-                Err(unavailable(asking.key, "its credential is not supported"))
-            }
+        match credential {
+            Credential::Secret(source) => read(source, asking.key).await.map(Proof::Secret),
+            Credential::Certificate(certificate) => self.sign(certificate, asking).await,
+            Credential::FederatedTokenFile(file) => assertion_file::read(file)
+                .await
+                .map(Proof::Assertion)
+                .map_err(|error| unproven(asking.key, error.into())),
+            Credential::ManagedIdentity(managed) => self
+                .platform
+                .assertion(managed, asking.key)
+                .await
+                .map(Proof::Assertion),
         }
+    }
+
+    async fn sign(
+        &self,
+        certificate: &Certificate,
+        asking: Asking<'_>,
+    ) -> Result<Proof, TokenError> {
+        let signed = self.certificates.sign(certificate, asking).await;
+        signed.map(Proof::Assertion).map_err(|source| {
+            let file = certificate.file.clone();
+            unproven(asking.key, ProofError::Certificate { file, source })
+        })
     }
 }
 
@@ -56,4 +100,11 @@ async fn read(source: &SecretSource, key: &TokenKey) -> Result<Secret, TokenErro
             identity: key.identity.to_string(),
             source,
         })
+}
+
+fn unproven(key: &TokenKey, source: ProofError) -> TokenError {
+    TokenError::Proof {
+        identity: key.identity.to_string(),
+        source,
+    }
 }

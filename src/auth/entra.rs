@@ -47,6 +47,12 @@ impl Entra {
         Self { login, http }
     }
 
+    /// The cloud's login host.
+    #[must_use]
+    pub fn login(&self) -> &Origin {
+        &self.login
+    }
+
     /// The token endpoint of a tenant; also the audience of an assertion for it.
     ///
     /// # Errors
@@ -114,10 +120,11 @@ fn told_apart(response: Response<Vec<u8>>) -> Result<Response<Vec<u8>>, CallErro
         }
         StatusCode::OK => Ok(response),
         status => Err(refusal(&response).unwrap_or_else(|| {
-            CallError::Status(
-                format!("status {status}"),
-                throttle::retry_after(response.headers()),
-            )
+            let reason = match status {
+                StatusCode::TOO_MANY_REQUESTS => format!("too many requests (status {status})"),
+                _ => format!("status {status}"),
+            };
+            CallError::Status(reason, throttle::retry_after(response.headers()))
         })),
     }
 }

@@ -2,7 +2,12 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use super::aadsts::{self, Class};
+use super::{
+    aadsts::{self, Class},
+    consent::Customer,
+    credential::ProofError,
+    managed::PlatformError,
+};
 use crate::{
     auth::{secret::SecretError, user::store::StoreError},
     body::BoxError,
@@ -15,10 +20,37 @@ pub struct NoToken {
     pub error: Arc<TokenError>,
     /// The hold-off that is left.
     pub retry_in: Duration,
+    /// The customer that the token was for, if a partner asked.
+    pub customer: Option<Arc<Customer>>,
+}
+
+impl NoToken {
+    /// The page on which the customer's administrator can grant what is missing.
+    #[must_use]
+    pub fn consent_url(&self) -> Option<&str> {
+        self.customer.as_ref()?.consent_url.as_deref()
+    }
+
+    /// What to do about it, in a user's words.
+    #[must_use]
+    pub fn next_step(&self) -> &str {
+        match self.customer {
+            Some(_) if self.consent_url().is_some() => {
+                "send the consent link to an administrator of the customer's tenant, or run `defender-proxy consent`"
+            }
+            Some(_) if self.error.code() == Some(aadsts::NO_TENANT) => {
+                "compare the customer's tenant in `customers` with its overview page in the Entra portal, and check `[cloud] name`"
+            }
+            Some(_) | None => self.error.next_step(),
+        }
+    }
 }
 
 impl fmt::Display for NoToken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(customer) = &self.customer {
+            write!(f, "customer '{}': ", customer.name)?;
+        }
         self.error.fmt(f)
     }
 }
@@ -61,6 +93,28 @@ pub enum TokenError {
         /// Why.
         source: SecretError,
     },
+    /// The application could not prove who it is; Entra ID was not asked.
+    #[error("the credential of identity '{identity}' can't be used")]
+    Proof {
+        /// The identity's name in the configuration.
+        identity: String,
+        /// Why.
+        source: ProofError,
+    },
+    /// The platform gave no token of its managed identity.
+    #[error("identity '{identity}' has no token of a managed identity")]
+    Platform {
+        /// The identity's name in the configuration.
+        identity: String,
+        /// Why.
+        source: PlatformError,
+    },
+    /// The proxy itself failed while it fetched.
+    #[error("fetching a token for identity '{identity}' failed by a fault of the proxy")]
+    Broken {
+        /// The identity's name in the configuration.
+        identity: String,
+    },
     /// Nobody is signed in as this user.
     #[error("nobody is signed in for identity '{identity}'{}", because(ended.as_deref()))]
     NotSignedIn {
@@ -97,7 +151,8 @@ impl TokenError {
     pub fn class(&self) -> Class {
         match self {
             Self::Unavailable { .. } => Class::Transient,
-            Self::Credential { .. } => Class::Fatal,
+            Self::Credential { .. } | Self::Proof { .. } | Self::Broken { .. } => Class::Fatal,
+            Self::Platform { source, .. } => source.class(),
             Self::Refused { refusal, .. } => refusal.class(),
             Self::SignInRefused { refusal, .. } => user_class(refusal),
             Self::NotSignedIn { .. } | Self::Store { .. } => Class::Interactive,
@@ -113,6 +168,9 @@ impl TokenError {
             Self::Refused { .. }
             | Self::Unavailable { .. }
             | Self::Credential { .. }
+            | Self::Proof { .. }
+            | Self::Platform { .. }
+            | Self::Broken { .. }
             | Self::Store { .. } => false,
         }
     }
@@ -139,8 +197,13 @@ impl TokenError {
             Self::Refused { refusal, .. } => transient(refusal.retry_after, failures),
             Self::SignInRefused { refusal, .. } => transient(refusal.retry_after, failures),
             Self::Unavailable { retry_after, .. } => transient(*retry_after, failures),
+            // What Entra ID had answered by then is unknown.
+            Self::Broken { .. } => backoff(failures),
             // Nothing was sent to Entra ID; the pause is for the machine that reads the secret.
-            Self::Credential { .. } | Self::Store { .. } => Duration::from_secs(5),
+            Self::Credential { .. } | Self::Proof { .. } | Self::Store { .. } => {
+                Duration::from_secs(5)
+            }
+            Self::Platform { source, .. } => transient(source.retry_after(), failures),
             // Nor here; so that signing in takes effect at once.
             Self::NotSignedIn { .. } => Duration::from_secs(1),
         }
@@ -154,6 +217,14 @@ impl TokenError {
             reason: "the proxy is stopping".to_owned(),
             retry_after: None,
             source: None,
+        }
+    }
+
+    /// The fetch ended in a panic.
+    #[must_use]
+    pub fn broken(identity: &str) -> Self {
+        Self::Broken {
+            identity: identity.to_owned(),
         }
     }
 
@@ -174,7 +245,12 @@ impl TokenError {
             Self::Refused { refusal, .. } => Some(refusal),
             Self::SignInRefused { refusal, .. } => Some(refusal),
             Self::NotSignedIn { ended, .. } => ended.as_deref(),
-            Self::Unavailable { .. } | Self::Credential { .. } | Self::Store { .. } => None,
+            Self::Unavailable { .. }
+            | Self::Credential { .. }
+            | Self::Proof { .. }
+            | Self::Platform { .. }
+            | Self::Broken { .. }
+            | Self::Store { .. } => None,
         }
     }
 
@@ -187,6 +263,9 @@ impl TokenError {
             {
                 next
             }
+            Self::SignInRefused { refusal, .. } if refusal.code == Some(NO_CONSENT) => {
+                "have an administrator grant consent to the app's delegated permissions; or sign in again, and consent yourself"
+            }
             Self::Refused { refusal, .. } => refusal.next_step(),
             Self::SignInRefused { refusal, .. } => refusal.users_step(),
             Self::Unavailable { .. } => {
@@ -194,6 +273,11 @@ impl TokenError {
             }
             Self::Credential { .. } => {
                 "make the secret readable; `defender-proxy check` tells whether it is"
+            }
+            Self::Proof { source, .. } => source.next_step(),
+            Self::Platform { source, .. } => source.next_step(),
+            Self::Broken { .. } => {
+                "report this as a bug of the proxy, with its log; it tries again by itself"
             }
             Self::NotSignedIn { next, .. } => next,
             Self::Store { .. } => {

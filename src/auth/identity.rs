@@ -2,6 +2,7 @@
 //!
 //! Getting a token is not here; these are the names and checked texts it is asked for with.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -57,6 +58,19 @@ impl Kind {
             Self::Partner(_) => None,
         }
     }
+
+    /// The tenants whose tokens it gets: its own, or those of a partner's customers in their order. Never empty.
+    #[must_use]
+    pub fn tenants(&self) -> Vec<&TenantId> {
+        match self {
+            Self::Application { tenant, .. } | Self::Managed { tenant, .. } => vec![tenant],
+            Self::User(user) => vec![&user.tenant],
+            Self::Partner(partner) => {
+                let customers = partner.customers.iter();
+                customers.map(|(_, tenant)| tenant).collect()
+            }
+        }
+    }
 }
 
 /// How an application proves who it is.
@@ -94,7 +108,7 @@ pub enum AssertionAlgorithm {
 }
 
 /// Which of a machine's managed identities.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub enum ManagedIdentity {
     /// The one that belongs to the machine itself.
     #[default]
@@ -167,19 +181,49 @@ pub struct Partner {
 
 /// The customers of a partner: their names and tenants, in the order of the file. Never empty.
 #[derive(Clone, Debug)]
-pub struct Customers(Vec<(Arc<str>, TenantId)>);
+pub struct Customers {
+    list: Vec<(Arc<str>, TenantId)>,
+    /// Where in the list a customer stands, by name in lower case and by tenant.
+    places: HashMap<Box<str>, usize>,
+}
 
 impl Customers {
-    /// The list; `None` if it is empty.
+    /// The list; `None` if it is empty, or if a name or a tenant is in it twice.
     #[must_use]
     pub fn new(list: Vec<(Arc<str>, TenantId)>) -> Option<Self> {
-        (!list.is_empty()).then_some(Self(list))
+        let mut places = HashMap::with_capacity(2 * list.len());
+        for (place, (name, tenant)) in list.iter().enumerate() {
+            places.insert(name.to_ascii_lowercase().into(), place);
+            places.insert(tenant.as_str().into(), place);
+        }
+        let unique = places.len() == 2 * list.len();
+        (unique && !list.is_empty()).then_some(Self { list, places })
     }
 
     /// All of them.
     #[must_use]
     pub fn iter(&self) -> impl ExactSizeIterator<Item = (&Arc<str>, &TenantId)> {
-        self.0.iter().map(|(name, tenant)| (name, tenant))
+        self.list.iter().map(|(name, tenant)| (name, tenant))
+    }
+
+    /// The place in the list of the customer with this name or tenant, in any case.
+    #[must_use]
+    pub fn find(&self, name: &str) -> Option<usize> {
+        if name.bytes().any(|byte| byte.is_ascii_uppercase()) {
+            return self.places.get(&*name.to_ascii_lowercase()).copied();
+        }
+        self.places.get(name).copied()
+    }
+
+    /// Name and tenant of the customer at a place that [`find`](Self::find) told.
+    #[must_use]
+    pub fn at(&self, place: usize) -> Option<(&Arc<str>, &TenantId)> {
+        self.list.get(place).map(|(name, tenant)| (name, tenant))
+    }
+
+    /// Every text that [`find`](Self::find) knows, in lower case.
+    pub fn spellings(&self) -> impl Iterator<Item = &str> {
+        self.places.keys().map(AsRef::as_ref)
     }
 }
 
@@ -215,6 +259,13 @@ macro_rules! checked_text {
 checked_text! {
     /// An Entra tenant: its id (a GUID) or one of its DNS domain names, in lower case.
     TenantId
+}
+
+impl TenantId {
+    /// The tenant of a managed identity, which only the platform knows. A name for people; no request can be made with it.
+    pub(crate) fn of_platform() -> Self {
+        Self("(the platform's)".into())
+    }
 }
 
 impl FromStr for TenantId {
@@ -335,7 +386,7 @@ pub enum AudienceError {
 }
 
 /// Whether a text is a GUID in its one registry form, `8-4-4-4-12`.
-fn is_guid(text: &str) -> bool {
+pub(crate) fn is_guid(text: &str) -> bool {
     // The length rules out the braced, URN and simple forms, which Entra does not take.
     text.len() == 36 && Uuid::try_parse(text).is_ok()
 }

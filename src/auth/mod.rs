@@ -4,7 +4,11 @@
 //! another identity, tenant or audience. [`source`] fetches and knows nothing of this cache.
 
 pub mod aadsts;
+pub mod assertion_file;
+pub mod certificate;
 pub mod challenge;
+pub mod claims;
+pub mod consent;
 pub mod credential;
 pub mod entra;
 pub mod error;
@@ -29,9 +33,10 @@ use tokio::runtime::Handle;
 
 pub use self::token::AccessToken;
 use self::{
+    consent::Customer,
     entra::Ask,
     error::{NoToken, TokenError},
-    identity::{Audience, Identity, TenantId},
+    identity::{Audience, Identity, Kind, TenantId},
     source::Source,
 };
 use crate::error::Chain;
@@ -105,7 +110,7 @@ impl Tokens {
     /// refusal in a row lengthens the time that the next token must have lived.
     ///
     /// # Errors
-    /// As [`Tokens::get`].
+    /// The failure of the fetch, or of the last one while its hold-off lasts, though the rejected token may serve elsewhere.
     pub async fn refresh(
         &self,
         identity: &Arc<Identity>,
@@ -113,27 +118,62 @@ impl Tokens {
         rejected: Rejected,
     ) -> Result<Option<Arc<AccessToken>>, NoToken> {
         let old = Arc::clone(&rejected.token);
-        let token = self
-            .fetch(identity, key, Need::Unrejected(rejected))
+        // The platform would give the same token again.
+        if matches!(identity.kind, Kind::Managed { .. }) && old.is_live() {
+            return Ok(None);
+        }
+        let entry = self
+            .update(identity, key, Need::Unrejected(rejected))
             .await?;
-        Ok((!Arc::ptr_eq(&token, &old)).then_some(token))
+        match entry.live() {
+            Some(token) if !Arc::ptr_eq(token, &old) => {
+                token.note_use();
+                Ok(Some(Arc::clone(token)))
+            }
+            _ => entry.failed().map_or(Ok(None), Err),
+        }
     }
 
-    /// Runs the fetch as a task of its own; the cache's lock on the key lets one run at a time.
     async fn fetch(
         &self,
         identity: &Arc<Identity>,
         key: &TokenKey,
         need: Need,
     ) -> Result<Arc<AccessToken>, NoToken> {
-        let (shared, key) = (Arc::clone(&self.shared), key.clone());
-        let (identity, name) = (Arc::clone(identity), Arc::clone(&identity.name));
-        let task = self.shared.runtime.spawn(async move {
-            let entry = shared.update(&identity, &key, &need).await;
-            entry.known()
-        });
-        let stopped = || Err(Failure::new(TokenError::stopped(&name), None).to_answer());
-        task.await.ok().flatten().unwrap_or_else(stopped)
+        let entry = self.update(identity, key, need).await?;
+        let stopped = || Err(Failure::new(TokenError::stopped(&key.identity), None).to_answer());
+        entry.known().unwrap_or_else(stopped)
+    }
+
+    /// Runs the fetch as a task of its own; the cache's lock on the key lets one run at a time.
+    async fn update(
+        &self,
+        identity: &Arc<Identity>,
+        key: &TokenKey,
+        need: Need,
+    ) -> Result<Arc<Entry>, NoToken> {
+        let (shared, identity) = (Arc::clone(&self.shared), Arc::clone(identity));
+        let owned = key.clone();
+        let update = async move { Ok(shared.update(&identity, &owned, &need).await) };
+        contained(&self.shared.runtime, &key.identity, Box::pin(update))
+            .await
+            .map_err(|error| Failure::new(error, None).to_answer())
+    }
+}
+
+/// What a task of the cache does; boxed, so that its type doesn't grow into that of every request.
+type Work<T> = Pin<Box<dyn Future<Output = Result<T, TokenError>> + Send>>;
+
+/// Runs work on a runtime, as a task that outlives who waits for it. A panic in it becomes an error that says so.
+async fn contained<T: Send + 'static>(
+    runtime: &Handle,
+    identity: &str,
+    work: Work<T>,
+) -> Result<T, TokenError> {
+    match runtime.spawn(work).await {
+        Ok(result) => result,
+        Err(ended) if ended.is_panic() => Err(TokenError::broken(identity)),
+        Err(_) => Err(TokenError::stopped(identity)),
     }
 }
 
@@ -158,18 +198,18 @@ enum Need {
 }
 
 impl Need {
-    /// What the token request has to know of it.
-    fn ask(&self) -> Ask<'_> {
+    /// What the token request has to know of it: see [`Ask`].
+    fn ask(&self) -> (u32, Option<String>) {
         match self {
-            Self::Any | Self::Newer(_) => Ask::default(),
-            Self::Unrejected(Rejected { token, claims }) => Ask {
-                refreshes: if token.is_live() {
+            Self::Any | Self::Newer(_) => (0, None),
+            Self::Unrejected(Rejected { token, claims }) => {
+                let refreshes = if token.is_live() {
                     token.refreshes().saturating_add(1)
                 } else {
                     0
-                },
-                claims: claims.as_deref(),
-            },
+                };
+                (refreshes, claims.clone())
+            }
         }
     }
 }
@@ -210,7 +250,7 @@ impl Shared {
         was: (&Entry, &Need),
     ) -> Entry {
         let (current, need) = was;
-        match self.source.fetch(identity, key, need.ask()).await {
+        match self.fetch(identity, key, need).await {
             Ok(token) => {
                 tracing::info!(identity = %key.identity, tenant = %key.tenant, audience = %key.audience,
                     life_s = token.life().as_secs(), "token fetched");
@@ -223,14 +263,12 @@ impl Shared {
                 }
             }
             Err(error) => {
-                let failure = Failure::new(error, current.failure.as_ref());
-                if failure.is_old_news() {
-                    tracing::debug!(identity = %key.identity, audience = %key.audience, "still no sign-in");
-                } else {
-                    tracing::warn!(identity = %key.identity, tenant = %key.tenant, audience = %key.audience,
-                    serves_on = current.live().is_some(), retry_in_s = failure.remaining().as_secs(),
-                    error = %Chain(&*failure.error), next = failure.error.next_step(), trace_id = failure.error.trace_id(), "no token");
-                }
+                let customer = Customer::of(identity, key, (self.source.login(), &error));
+                let failure = Failure {
+                    customer: customer.map(Arc::new),
+                    ..Failure::new(error, current.failure.as_ref())
+                };
+                failure.report(key, current.live().is_some());
                 // A user who has to sign in again is told so, not what upstream says of their old token.
                 let is_over =
                     matches!(need, Need::Unrejected(_)) && failure.error.asks_for_sign_in();
@@ -240,6 +278,24 @@ impl Shared {
                 }
             }
         }
+    }
+
+    /// One token request.
+    async fn fetch(
+        self: &Arc<Self>,
+        identity: &Arc<Identity>,
+        key: &TokenKey,
+        need: &Need,
+    ) -> Result<AccessToken, TokenError> {
+        let (shared, identity, key) = (Arc::clone(self), Arc::clone(identity), key.clone());
+        let name = Arc::clone(&key.identity);
+        let (refreshes, claims) = need.ask();
+        let request = async move {
+            let claims = claims.as_deref();
+            let ask = Ask { refreshes, claims };
+            shared.source.fetch(&identity, &key, ask).await
+        };
+        contained(&self.runtime, &name, Box::pin(request)).await
     }
 
     /// Boxed, because a renewal leads to the next one.
@@ -302,8 +358,13 @@ impl Entry {
             token.note_use();
             return Some(Ok(Arc::clone(token)));
         }
+        self.failed().map(Err)
+    }
+
+    /// The failure for which nobody asks again yet.
+    fn failed(&self) -> Option<NoToken> {
         let failure = self.failure.as_ref().filter(|failure| failure.holds())?;
-        Some(Err(failure.to_answer()))
+        Some(failure.to_answer())
     }
 
     /// Is a fetch unnecessary, or too early?
@@ -336,6 +397,7 @@ impl Entry {
 #[derive(Debug)]
 struct Failure {
     error: Arc<TokenError>,
+    customer: Option<Arc<Customer>>,
     retry_at: Instant,
     count: u32,
 }
@@ -348,8 +410,22 @@ impl Failure {
         Self {
             retry_at: Instant::now() + error.hold_off(count),
             error: Arc::new(error),
+            customer: None,
             count,
         }
+    }
+
+    /// Tells the log why there is no token.
+    fn report(&self, key: &TokenKey, serves_on: bool) {
+        if self.is_old_news() {
+            tracing::debug!(identity = %key.identity, audience = %key.audience, "still no sign-in");
+            return;
+        }
+        let answer = self.to_answer();
+        tracing::warn!(identity = %key.identity, tenant = %key.tenant, audience = %key.audience,
+            serves_on, retry_in_s = answer.retry_in.as_secs(),
+            error = %Chain(&answer), next = answer.next_step(), consent_url = answer.consent_url(),
+            trace_id = answer.error.trace_id(), "no token");
     }
 
     /// A user who has to sign in is asked for every second or so; the log is told once.
@@ -361,6 +437,7 @@ impl Failure {
         NoToken {
             error: Arc::clone(&self.error),
             retry_in: self.remaining(),
+            customer: self.customer.clone(),
         }
     }
 
@@ -398,5 +475,22 @@ mod tests {
     fn refusals_in_a_row_slow_down() {
         let seconds: Vec<_> = (0..7).map(|n| rest(n).as_secs()).collect();
         assert_eq!(seconds, [0, 60, 120, 240, 300, 300, 300]);
+    }
+
+    #[tokio::test]
+    async fn a_panic_is_called_what_it_is_and_makes_no_storm() {
+        let runtime = Handle::current();
+        let panicked = contained::<()>(&runtime, "soc", Box::pin(async { panic!("a bug") })).await;
+        let error = panicked.unwrap_err();
+        assert!(matches!(error, TokenError::Broken { .. }), "{error}");
+        assert!(error.hold_off(1) >= Duration::from_secs(5));
+        assert!(error.hold_off(4) > error.hold_off(1));
+        assert!(error.next_step().contains("bug"));
+        assert_eq!(
+            contained(&runtime, "soc", Box::pin(async { Ok(1) }))
+                .await
+                .unwrap(),
+            1
+        );
     }
 }

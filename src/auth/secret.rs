@@ -164,7 +164,7 @@ pub enum SecretError {
     },
 }
 
-type Bytes = Zeroizing<Vec<u8>>;
+pub(super) type Bytes = Zeroizing<Vec<u8>>;
 
 fn read_variable(variable: &str) -> Result<Bytes, SecretError> {
     // A name with one of these can not exist; asking for it may panic.
@@ -177,7 +177,7 @@ fn read_variable(variable: &str) -> Result<Bytes, SecretError> {
     }
 }
 
-async fn read_file(path: &Path) -> Result<Bytes, SecretError> {
+pub(super) async fn read_file(path: &Path) -> Result<Bytes, SecretError> {
     let failed = |source| SecretError::File {
         path: path.to_owned(),
         source,
@@ -235,7 +235,7 @@ async fn output(argv: &[String]) -> io::Result<Option<(ExitStatus, Bytes)>> {
 }
 
 /// All that a reader gives, or `None` if that is more than [`LIMIT`].
-async fn read_bounded(reader: impl AsyncRead + Unpin) -> io::Result<Option<Bytes>> {
+pub(super) async fn read_bounded(reader: impl AsyncRead + Unpin) -> io::Result<Option<Bytes>> {
     // All the room at once: a vector that grows leaves copies behind that nobody wipes.
     let mut bytes = Zeroizing::new(vec![0; LIMIT + 1]);
     let mut reader = reader;

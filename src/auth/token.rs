@@ -140,8 +140,8 @@ impl fmt::Debug for AccessToken {
     }
 }
 
-/// When to renew: at `refresh_in`, else with five minutes or a quarter of the life left, whichever is less; a little earlier at
-/// random, so that many proxies started together don't renew together.
+/// When to renew: at `refresh_in`, else with five minutes or a quarter of the life left, whichever is less; at random up to that
+/// much earlier, so that thousands of tokens fetched together, and many proxies started together, don't renew together.
 fn renew_in(life: Duration, refresh_in: Option<Duration>) -> Duration {
     // A hint that leaves no pause between two renewals would be a storm; it is taken for none.
     let earliest = Duration::from_mins(1).min(life / 4);
@@ -149,7 +149,7 @@ fn renew_in(life: Duration, refresh_in: Option<Duration>) -> Duration {
         return hint.mul_f64(1.0 - 0.1 * fastrand::f64());
     }
     let margin = Duration::from_mins(5).min(life / 4);
-    life.saturating_sub(margin.mul_f64(1.0 + 0.1 * fastrand::f64()))
+    life.saturating_sub(margin.mul_f64(1.0 + fastrand::f64()))
 }
 
 /// No token lives longer; a number beyond is a mistake, and too large to reckon with.
@@ -167,13 +167,13 @@ mod tests {
     #[test]
     fn renews_with_a_margin_that_fits_its_life() {
         for (life, refresh_in, earliest, latest) in [
-            (3_600, None, 3_270, 3_300),
-            (86_400, None, 86_070, 86_100),
-            (60, None, 43, 45),
+            (3_600, None, 3_000, 3_300),
+            (86_400, None, 85_800, 86_100),
+            (60, None, 30, 45),
             (3_600, Some(1_800), 1_620, 1_800),
             (86_399, Some(3_600), 3_240, 3_600),
-            (3_600, Some(0), 3_270, 3_300),
-            (3_600, Some(7_200), 3_270, 3_300),
+            (3_600, Some(0), 3_000, 3_300),
+            (3_600, Some(7_200), 3_000, 3_300),
         ] {
             for _ in 0..100 {
                 let at = renew_in(
@@ -187,6 +187,17 @@ mod tests {
                 );
             }
         }
+    }
+
+    #[test]
+    fn renewals_of_many_tokens_are_spread_over_their_time() {
+        let mut minutes = [0; 5];
+        for _ in 0..1_000 {
+            let at = renew_in(HOUR, None).as_secs() - 3_000;
+            minutes[usize::try_from(at / 60).unwrap().min(4)] += 1;
+        }
+        // Two hundred each, give or take nine standard deviations.
+        assert!(minutes.iter().all(|count| *count > 85), "{minutes:?}");
     }
 
     #[test]

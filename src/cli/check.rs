@@ -1,3 +1,5 @@
+mod credentials;
+mod subjects;
 mod users;
 
 use std::{
@@ -8,12 +10,10 @@ use std::{
 
 use clap::Args;
 
+use self::subjects::{Subject, announce, subjects};
 use super::{ConfigArgs, claims::Claims, token};
 use crate::{
-    auth::{
-        AccessToken,
-        identity::{Credential, Identity, Kind},
-    },
+    auth::{AccessToken, TokenKey, Tokens, identity::Identity},
     config::{Config, Source},
     error::Chain,
     serve,
@@ -29,6 +29,9 @@ pub(super) struct Check {
     /// Stop before the network
     #[arg(long)]
     offline: bool,
+    /// Ask for this customer of a partner alone, by name or tenant [default: the first 20]
+    #[arg(long, value_name = "CUSTOMER")]
+    customer: Option<String>,
 }
 
 impl Check {
@@ -45,13 +48,24 @@ impl Check {
             config.cloud.name(),
             config.cloud.login()
         )?;
+        for note in &config.notes {
+            writeln!(out, "{note}")?;
+        }
         let transport = Transport::new(&config.upstream)?;
         config.listen.tls.as_ref().map(tls::acceptor).transpose()?;
         let mut failed = local(&config, &mut out).await?;
         failed |= users::local(&config, &mut out).await?;
+        let customer = self.customer.as_deref();
+        let subjects = subjects(&config, customer)?;
+        for (identity, subjects) in config.identities.iter().zip(&subjects) {
+            let asked = if self.offline { 0 } else { subjects.len() };
+            announce(identity, asked, &mut out)?;
+        }
         if !self.offline {
-            for identity in &config.identities {
-                failed |= online(&config, &transport, identity, &mut out).await?;
+            let tokens = serve::tokens(&config, &transport);
+            for (identity, subjects) in config.identities.iter().zip(subjects) {
+                let asked = (identity, subjects);
+                failed |= online(&config, &tokens, asked, &mut out).await?;
             }
         }
         Ok(if failed {
@@ -62,64 +76,68 @@ impl Check {
     }
 }
 
-/// Fetches a token for every API of an identity; tells whether one failed.
+/// Fetches a token for every API of an identity, in each of the tenants; tells whether one failed.
 async fn online(
     config: &Config,
-    transport: &Transport,
-    identity: &Arc<Identity>,
+    tokens: &Tokens,
+    asked: (&Arc<Identity>, Vec<Subject<'_>>),
     out: &mut impl Write,
 ) -> anyhow::Result<bool> {
+    let (identity, subjects) = asked;
     let audiences = config.audiences(identity);
     if audiences.is_empty() {
         writeln!(out, "identity {}: no route uses it", identity.name)?;
     }
     let mut failed = false;
-    // One cache for all, so that what a user's sign-in was refused is not asked again.
-    let tokens = serve::tokens(config, transport);
-    for (label, audience) in audiences {
-        let line = format!("identity {}, {label} ({audience})", identity.name);
-        match token::fetch_from(&tokens, (identity, audience)).await {
-            Ok(token) => writeln!(out, "{line}: ok\n{}", describe(&token)?)?,
-            Err(error) => {
-                failed = true;
-                writeln!(out, "{line}: FAILED\n  {error}")?;
+    for (customer, tenant) in subjects {
+        let of = customer
+            .map(|name| format!(", customer {name}"))
+            .unwrap_or_default();
+        for (label, audience) in &audiences {
+            let line = format!("identity {}{of}, {label} ({audience})", identity.name);
+            let key = TokenKey {
+                identity: Arc::clone(&identity.name),
+                tenant: tenant.clone(),
+                audience: audience.clone(),
+            };
+            match token::fetch(tokens, identity, &key).await {
+                Ok(token) => writeln!(out, "{line}: ok\n{}", describe(&token)?)?,
+                Err(error) => {
+                    failed = true;
+                    writeln!(out, "{line}: FAILED\n  {error}")?;
+                }
             }
         }
     }
     Ok(failed)
 }
 
-/// What can be checked without the network: that the secrets are there.
+/// What can be checked without the network: that secrets, certificates and files are there.
 async fn local(config: &Config, out: &mut impl Write) -> anyhow::Result<bool> {
-    let mut failed = false;
-    let keys = config
-        .listen
-        .client_key
-        .iter()
-        .map(|source| ("listen.client_key".to_owned(), source));
-    let credentials = config.identities.iter().filter_map(|identity| {
-        let Kind::Application {
-            credential: Credential::Secret(source),
-            ..
-        } = &identity.kind
-        else {
-            return None;
-        };
-        Some((format!("identity {}, secret", identity.name), source))
-    });
-    for (label, source) in keys.chain(credentials) {
-        match source.read().await {
-            Ok(_) => writeln!(out, "{label}: can be read")?,
-            Err(error) => {
-                failed = true;
-                writeln!(out, "{label}: FAILED\n  {}", Chain(&error))?;
-            }
+    let mut findings = Vec::new();
+    if let Some(source) = &config.listen.client_key {
+        let read = source.read().await;
+        let found = read.map(|_| "can be read".to_owned());
+        let found = found.map_err(|error| Chain(&error).to_string());
+        findings.push(("listen.client_key".to_owned(), found));
+    }
+    for identity in &config.identities {
+        let found = credentials::look(&identity.kind).await;
+        findings.extend(
+            found.map(|(label, found)| (format!("identity {}, {label}", identity.name), found)),
+        );
+    }
+    for (label, found) in &findings {
+        match found {
+            Ok(found) => writeln!(out, "{label}: {found}")?,
+            Err(reason) => writeln!(out, "{label}: FAILED\n  {reason}")?,
         }
     }
-    Ok(failed)
+    Ok(findings.iter().any(|(_, found)| found.is_err()))
 }
 
-fn describe(token: &AccessToken) -> anyhow::Result<String> {
+/// Who a token is for and what it reaches, in lines for a person.
+pub(super) fn describe(token: &AccessToken) -> anyhow::Result<String> {
     let minutes = token.life().as_secs() / 60;
     let Some(claims) = Claims::decode(token::text(token)?) else {
         return Ok(format!("  opaque token, lives {minutes} min"));

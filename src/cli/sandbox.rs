@@ -60,13 +60,10 @@ async fn alone(stand_ins: &StandIns, files: &Files) -> anyhow::Result<ExitCode> 
         "# the stand-ins are ready; use this proxy.toml, or point MSAL or azure-identity at the login host"
     )?;
     writeln!(out, "{}", files.config(stand_ins))?;
-    writeln!(
-        out,
-        "# curl --cacert {} {}/_sandbox/stats",
-        files.ca.display(),
-        stand_ins.defender()
-    )?;
-    // A comment, as all that is printed shall be a proxy.toml.
+    // Comments, as all that is printed shall be a proxy.toml.
+    for line in contexts(stand_ins, files).lines() {
+        writeln!(out, "# {line}")?;
+    }
     writeln!(out, "# listening on {}", stand_ins.defender())?;
     out.flush()?;
     drop(out);
@@ -117,6 +114,33 @@ fn write_secret(path: &Path, secret: &str) -> io::Result<()> {
     options.open(path)?.write_all(secret.as_bytes())
 }
 
+/// Who else can sign in, and how that goes without a browser.
+fn contexts(stand_ins: &StandIns, files: &Files) -> String {
+    let curl = format!("curl --cacert {}", files.ca.display());
+    let (login, managed) = (stand_ins.login(), stand_ins.managed_identity());
+    let options = stand_ins.options();
+    let users: Vec<String> = options
+        .users
+        .iter()
+        .map(|user| format!("{}, password {}", user.name, user.password))
+        .collect();
+    let defender = stand_ins.defender();
+    format!(
+        "{curl} {defender}/_sandbox/stats\n\
+         users, for client_id {public}:\n  {users}\n  \
+         without a browser: add &sandbox_user=NAME to the link, or\n  \
+         {curl} {login}/_sandbox/device -d '{{\"user_code\": \"CODE\", \"user\": \"NAME\"}}'\n\
+         customers: {customers}\n  without a browser: add &sandbox_user=admin to the consent link\n\
+         federated token: {curl} {login}/_sandbox/federated-token\n\
+         managed identity, of a virtual machine or of App Service:\n  \
+         AZURE_POD_IDENTITY_AUTHORITY_HOST={managed}\n  \
+         IDENTITY_ENDPOINT={managed}/msi/token IDENTITY_HEADER=sandbox-identity-header",
+        public = options.public_client_id,
+        users = users.join("\n  "),
+        customers = options.customers.join(", "),
+    )
+}
+
 fn hints(url: &str, files: &Files) -> String {
     let (curl, origin) = match url.strip_prefix("unix:") {
         Some(path) => (
@@ -137,6 +161,7 @@ fn hints(url: &str, files: &Files) -> String {
          \x20 {curl} {origin}/_sandbox/faults -d '{{\"api\":[{{\"status\":429,\"retry_after\":7}}]}}'\n\
          \x20 {curl} {origin}/_sandbox/stats\n\
          the stand-ins' certificate authority: {}\n\
+         users, customers and managed identities: defender-proxy sandbox --upstreams-only\n\
          Ctrl-C ends it.",
         files.ca.display(),
     )

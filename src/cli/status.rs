@@ -13,7 +13,7 @@ use super::{
     token,
 };
 use crate::{
-    auth::{identity::Identity, user::SignIns, user::kept::Kept},
+    auth::{TokenKey, identity::Identity, user::SignIns, user::kept::Kept},
     config::Config,
     error::Chain,
     serve,
@@ -89,12 +89,18 @@ async fn tokens(
     identity: &Arc<Identity>,
     out: &mut impl Write,
 ) -> anyhow::Result<bool> {
+    let tenant = token::tenant(identity, None)?;
     let mut all = true;
     // One cache for all, so that a wrong password is sent once.
     let tokens = serve::tokens(config, transport);
     for (label, audience) in config.audiences(identity) {
         let line = format!("  {label} ({audience})");
-        match token::fetch_from(&tokens, (identity, audience)).await {
+        let key = TokenKey {
+            identity: Arc::clone(&identity.name),
+            tenant: tenant.clone(),
+            audience,
+        };
+        match token::fetch(&tokens, identity, &key).await {
             Ok(token) => writeln!(
                 out,
                 "{line}: token until {}",

@@ -11,10 +11,11 @@ use super::{ConfigArgs, claims::Claims};
 use crate::{
     auth::{
         AccessToken, TokenKey, Tokens,
-        identity::{Audience, Identity},
+        identity::{Audience, Identity, Kind, TenantId},
     },
     cloud::Family,
     config::Config,
+    customer::{Listed, Selection},
     error::Chain,
     serve,
     upstream::Transport,
@@ -28,6 +29,9 @@ pub(super) struct Token {
     /// The identity, if the configuration has several
     #[arg(long, value_name = "NAME")]
     identity: Option<String>,
+    /// The customer, by name or tenant, if the identity is a partner with several
+    #[arg(long, value_name = "CUSTOMER")]
+    customer: Option<String>,
     /// The API the token is for
     #[arg(long, value_enum, default_value_t = Api::DefenderXdr)]
     api: Api,
@@ -58,8 +62,14 @@ impl Token {
             };
             config.cloud.api(family).audience.clone()
         });
+        let key = TokenKey {
+            identity: Arc::clone(&identity.name),
+            tenant: tenant(&identity, self.customer.as_deref())?,
+            audience,
+        };
         let transport = Transport::new(&config.upstream)?;
-        let token = fetch(&config, &transport, (&identity, audience)).await?;
+        let tokens = serve::tokens(&config, &transport);
+        let token = fetch(&tokens, &identity, &key).await?;
         let text = text(&token)?;
         let mut out = io::stdout().lock();
         match Claims::decode(text) {
@@ -77,29 +87,48 @@ impl Token {
 
 /// Fetches one token, as the proxy itself would.
 pub(super) async fn fetch(
-    config: &Config,
-    transport: &Transport,
-    wanted: (&Arc<Identity>, Audience),
+    tokens: &Tokens,
+    identity: &Arc<Identity>,
+    key: &TokenKey,
 ) -> anyhow::Result<Arc<AccessToken>> {
-    fetch_from(&serve::tokens(config, transport), wanted).await
+    tokens.get(identity, key).await.map_err(|none| {
+        let mut told = format!("{}\n  to do: {}", Chain(&none), none.next_step());
+        if let Some(url) = none.consent_url() {
+            told.push_str("\n  consent link: ");
+            told.push_str(url);
+        }
+        anyhow::anyhow!(told)
+    })
 }
 
-/// The same from a cache that knows what was refused before.
-pub(super) async fn fetch_from(
-    tokens: &Tokens,
-    wanted: (&Arc<Identity>, Audience),
-) -> anyhow::Result<Arc<AccessToken>> {
-    let (identity, audience) = wanted;
-    let tenant = identity.kind.tenant().context("say which customer")?;
-    let key = TokenKey {
-        identity: Arc::clone(&identity.name),
-        tenant: tenant.clone(),
-        audience,
+/// The tenant of an identity, or of the customer that is named.
+pub(super) fn tenant(identity: &Identity, customer: Option<&str>) -> anyhow::Result<TenantId> {
+    let selection = Selection {
+        path: customer,
+        ..Selection::default()
     };
-    tokens
-        .get(identity, &key)
-        .await
-        .map_err(|error| anyhow::anyhow!("{}\n  to do: {}", Chain(&error), error.error.next_step()))
+    let Kind::Partner(partner) = &identity.kind else {
+        let own = identity
+            .kind
+            .tenant()
+            .context("the identity has no tenant")?;
+        if selection.is_only(own).is_err() {
+            bail!(
+                "identity {} is no partner: leave --customer out",
+                identity.name
+            );
+        }
+        return Ok(own.clone());
+    };
+    let place = selection.among(&partner.customers).map_err(|error| {
+        let names = error.listed().map(Listed::to_string).unwrap_or_default();
+        anyhow::anyhow!(
+            "say which customer of identity {} with --customer: {names}",
+            identity.name
+        )
+    })?;
+    let customer = partner.customers.at(place).context("no customer")?;
+    Ok(customer.1.clone())
 }
 
 /// The token's own text.
@@ -110,7 +139,7 @@ pub(super) fn text(token: &AccessToken) -> anyhow::Result<&str> {
         .context("the token is no bearer token")
 }
 
-fn pick(config: &Config, name: Option<&str>) -> anyhow::Result<Arc<Identity>> {
+pub(super) fn pick(config: &Config, name: Option<&str>) -> anyhow::Result<Arc<Identity>> {
     let found = match name {
         Some(name) => config
             .identities

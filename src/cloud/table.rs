@@ -16,6 +16,12 @@ pub fn known_hosts() -> impl Iterator<Item = &'static str> {
     clouds.chain(regions).chain(LEGACY)
 }
 
+/// What Graph is known by to Entra ID, in any cloud.
+pub fn graph_audiences() -> impl Iterator<Item = String> {
+    let clouds = [&PUBLIC, &GCC_HIGH, &DOD].into_iter();
+    clouds.map(|row| format!("https://{}", row.graph.audience))
+}
+
 /// The hosts of a cloud.
 #[derive(Debug)]
 pub(super) struct Row {

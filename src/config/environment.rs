@@ -4,9 +4,9 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use crate::auth::identity::{Credential, Identity, Kind};
-use crate::auth::secret::SecretSource;
+use crate::auth::identity::{Identity, Kind};
 use crate::cloud::{Cloud, CloudHosts, CloudName};
+use crate::config::credential::{self, Taken, VARIABLES};
 use crate::config::{Config, ConfigError, Env, Fault, Listen, Source, UpstreamConfig, route};
 use crate::origin::Origin;
 
@@ -19,13 +19,13 @@ pub(super) fn read(env: Env<'_>, looked_for: &[PathBuf]) -> Result<Config, Confi
     };
     let tenant = reader.parse(TENANT);
     let client_id = reader.parse(CLIENT);
-    let secret = reader.secret();
+    let taken = reader.credential();
     let cloud = reader.cloud();
     if reader.faults.iter().any(|fault| fault.message == UNSET) {
         reader.fault("", no_file(looked_for));
     }
-    let (Some(tenant), Some(client_id), Some(secret), []) =
-        (tenant, client_id, secret, reader.faults.as_slice())
+    let (Some(tenant), Some(client_id), Some(taken), []) =
+        (tenant, client_id, taken, reader.faults.as_slice())
     else {
         return Err(ConfigError::new(Source::Environment, reader.faults));
     };
@@ -34,7 +34,7 @@ pub(super) fn read(env: Env<'_>, looked_for: &[PathBuf]) -> Result<Config, Confi
         kind: Kind::Application {
             tenant,
             client_id,
-            credential: Credential::Secret(secret),
+            credential: taken.credential,
         },
     });
     Ok(Config {
@@ -44,6 +44,7 @@ pub(super) fn read(env: Env<'_>, looked_for: &[PathBuf]) -> Result<Config, Confi
         routes: vec![route::built_in(identity)],
         upstream: UpstreamConfig::default(),
         source: Source::Environment,
+        notes: vec![format!("credential: {}", taken.why)],
     })
 }
 
@@ -77,25 +78,18 @@ impl Reader<'_> {
             .ok()
     }
 
-    /// Where the secret is; its value is left where it stands.
-    fn secret(&mut self) -> Option<SecretSource> {
-        if self.get(SECRET).is_some() {
-            return Some(SecretSource::Env(SECRET.to_owned()));
-        }
-        let others: Vec<_> = OTHERS
-            .into_iter()
-            .filter(|name| self.get(name).is_some())
-            .collect();
-        for name in &others {
+    /// What proves who it is; values are left where they stand.
+    fn credential(&mut self) -> Option<Taken> {
+        let taken = credential::choose(self.env);
+        if taken.is_none() {
+            let [secret, others @ ..] = VARIABLES;
+            self.fault(secret, UNSET);
             self.fault(
-                name,
-                format!("is not yet supported in this version: set {SECRET} instead"),
+                "",
+                format!("nor is {}, which would do as well", others.join(" or ")),
             );
         }
-        if others.is_empty() {
-            self.fault(SECRET, UNSET);
-        }
-        None
+        taken
     }
 
     /// The cloud that the authority signs in to; the authority is written as a URL or as a bare host.
@@ -145,12 +139,7 @@ fn no_file(looked_for: &[PathBuf]) -> String {
 
 const TENANT: &str = "AZURE_TENANT_ID";
 const CLIENT: &str = "AZURE_CLIENT_ID";
-const SECRET: &str = "AZURE_CLIENT_SECRET";
 const AUTHORITY: &str = "AZURE_AUTHORITY_HOST";
-const OTHERS: [&str; 2] = [
-    "AZURE_CLIENT_CERTIFICATE_PATH",
-    "AZURE_FEDERATED_TOKEN_FILE",
-];
 const UNSET: &str = "is not set: set it, or write a configuration file";
 
 /// The login hosts of GCC High and `DoD`. Of their APIs only Graph's host differs between the two.

@@ -53,6 +53,15 @@ impl<'t> Identities<'t> {
         self.entries.iter().map(|(name, _)| *name).collect()
     }
 
+    /// Whether one of them acts for customers.
+    pub(super) fn has_partner(&self) -> bool {
+        let mut entries = self
+            .entries
+            .iter()
+            .filter_map(|(_, identity)| identity.as_ref());
+        entries.any(|identity| matches!(identity.kind, Kind::Partner(_)))
+    }
+
     /// The only one there is, unless it has a fault.
     pub(super) fn only(&self) -> Option<Arc<Identity>> {
         match self.entries.as_slice() {

@@ -25,6 +25,8 @@ pub struct Listen {
     pub client_key: Option<SecretSource>,
     /// The certificate to serve HTTPS with; without it, HTTP.
     pub tls: Option<TlsFiles>,
+    /// Whether token requests of clients are answered, with a token that is worth nothing.
+    pub stand_in_login: bool,
 }
 
 impl Listen {
@@ -52,11 +54,6 @@ impl Listen {
         let client_key = table.take("client_key");
         let tls = table.take("tls");
         let stand_in_login = table.take("stand_in_login");
-        if let Some(stand_in_login) = stand_in_login
-            && stand_in_login.boolean() == Some(true)
-        {
-            stand_in_login.later();
-        }
         table.finish();
 
         let parsed = address.as_ref().and_then(|a| read_address(a));
@@ -73,6 +70,7 @@ impl Listen {
             allowed_origins: read_list(allowed_origins.as_ref(), allowed_origin, ORIGIN_FORM),
             client_key: client_key.as_ref().and_then(secret::read),
             tls: tls.as_ref().and_then(TlsFiles::read),
+            stand_in_login: stand_in_login.and_then(|value| value.boolean()) == Some(true),
         }
     }
 }

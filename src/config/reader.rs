@@ -21,6 +21,7 @@ pub(super) struct Document<'t> {
     folder: &'t Path,
     env: Env<'t>,
     faults: RefCell<Vec<Fault>>,
+    notes: RefCell<Vec<String>>,
 }
 
 impl<'t> Document<'t> {
@@ -30,6 +31,7 @@ impl<'t> Document<'t> {
             folder,
             env,
             faults: RefCell::default(),
+            notes: RefCell::default(),
         }
     }
 
@@ -45,6 +47,20 @@ impl<'t> Document<'t> {
     /// A path of the document, from where the process runs.
     pub(super) fn resolve(&self, path: impl AsRef<Path>) -> PathBuf {
         self.folder.join(path)
+    }
+
+    /// Notes what was decided of the key `path`, where the document leaves it open.
+    pub(super) fn note(&self, path: &str, decision: impl Display) {
+        self.notes.borrow_mut().push(format!("{path}: {decision}"));
+    }
+
+    pub(super) fn take_notes(&self) -> Vec<String> {
+        self.notes.take()
+    }
+
+    /// The value of an environment variable.
+    pub(super) fn variable(&self, name: &str) -> Option<String> {
+        (self.env)(name)
     }
 
     /// Whether an environment variable is set.
@@ -130,6 +146,10 @@ impl<'t> Table<'t> {
         }
     }
 
+    pub(super) fn document(&self) -> &'t Document<'t> {
+        self.document
+    }
+
     pub(super) fn has(&self, key: &str) -> bool {
         self.entries.contains_key(key)
     }
@@ -161,7 +181,8 @@ impl<'t> Table<'t> {
         }
     }
 
-    fn peek(&self, key: &str) -> Option<Value<'t>> {
+    /// The value of a key, which somebody else takes.
+    pub(super) fn peek(&self, key: &str) -> Option<Value<'t>> {
         let node = self.entries.get(key)?;
         Some(self.value(key, node))
     }

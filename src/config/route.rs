@@ -10,6 +10,7 @@ use crate::cloud::Api;
 use crate::config::identities::Identities;
 use crate::config::reader::{Document, Table};
 use crate::config::value::Value;
+use crate::customer;
 use crate::origin::Origin;
 use crate::target;
 
@@ -65,6 +66,9 @@ pub(super) fn read_all(
         let prefix = table
             .require("prefix", "prefix = \"/\"")
             .and_then(|p| read_prefix(&p));
+        if identities.has_partner() && prefix.is_some_and(is_reserved) {
+            table.fault("has a prefix below /t, where the paths of a partner name the customer: choose another");
+        }
         if let Some(prefix) = prefix
             && let Some(line) = lines.insert(target::canonical_prefix(prefix), value.line())
         {
@@ -166,6 +170,10 @@ fn check_prefix(prefix: &str) -> Result<(), &'static str> {
         return Err("must be a plain path: without // in it");
     }
     Ok(())
+}
+
+fn is_reserved(prefix: &str) -> bool {
+    target::is_below(&target::canonical_prefix(prefix), customer::PREFIX)
 }
 
 fn read_target(table: &mut Table<'_>) -> Option<RouteTarget> {

@@ -21,16 +21,16 @@ pub(super) enum Coding {
     Other,
 }
 
-/// Replaces our origins in `Location`, `Content-Location` and every target of every `Link` line.
+/// Replaces our origins in `Location`, `Content-Location` and every target of every `Link` line. Where `local` has a path, it
+/// is put before targets that are a path only.
 pub(super) fn relink(headers: &mut HeaderMap, links: &Links, local: &str) {
     for (name, value) in headers.iter_mut() {
         let changed = if name == LINK {
             link_targets(value.as_bytes(), links, local)
         } else if name == LOCATION || name == CONTENT_LOCATION {
             let url = value.as_bytes();
-            links
-                .origin_len(url)
-                .map(|len| [local.as_bytes(), &url[len..]].concat())
+            replacement(url, links, local)
+                .map(|(len, start)| [start.as_bytes(), &url[len..]].concat())
         } else {
             None
         };
@@ -143,9 +143,9 @@ fn link_targets(value: &[u8], links: &Links, local: &str) -> Option<Vec<u8>> {
                 let Some(end) = memchr(b'>', &value[at..]) else {
                     break;
                 };
-                if let Some(len) = links.origin_len(&value[at..at + end]) {
+                if let Some((len, start)) = replacement(&value[at..at + end], links, local) {
                     changed.extend_from_slice(&value[copied..at]);
-                    changed.extend_from_slice(local.as_bytes());
+                    changed.extend_from_slice(start.as_bytes());
                     copied = at + len;
                 }
                 at += end;
@@ -153,10 +153,21 @@ fn link_targets(value: &[u8], links: &Links, local: &str) -> Option<Vec<u8>> {
             _ => {}
         }
     }
-    (copied > 0).then(|| {
+    (!changed.is_empty()).then(|| {
         changed.extend_from_slice(&value[copied..]);
         changed
     })
+}
+
+/// How much of the start of a URL is replaced, and by what, so that it leads to `local`.
+fn replacement<'l>(url: &[u8], links: &Links, local: &'l str) -> Option<(usize, &'l str)> {
+    if let Some(len) = links.origin_len(url) {
+        return Some((len, local));
+    }
+    let prefix = local.split_once("://").map_or(local, |(_, rest)| rest);
+    let prefix = prefix.find('/').map(|at| &prefix[at..])?;
+    // What starts with two slashes names a host (RFC 3986 section 4.2).
+    (url.starts_with(b"/") && !url.starts_with(b"//")).then_some((0, prefix))
 }
 
 const DIGESTS: [&str; 4] = ["content-md5", "digest", "content-digest", "repr-digest"];
@@ -214,6 +225,32 @@ mod tests {
             ("refresh", "0; url=https://api.contoso.example/"),
         ]);
         assert_eq!(headers, expected);
+    }
+
+    #[test]
+    fn targets_without_an_origin_get_the_path_of_the_local_one() {
+        let before = [
+            ("location", "/api/alerts/1?a=b"),
+            ("content-location", "//api.contoso.example/api"),
+            ("link", "</p?2>; rel=next, <p?3>; rel=x, </>"),
+        ];
+        let after = [
+            ("location", "/t/contoso/api/alerts/1?a=b"),
+            ("content-location", "//api.contoso.example/api"),
+            (
+                "link",
+                "</t/contoso/p?2>; rel=next, <p?3>; rel=x, </t/contoso/>",
+            ),
+        ];
+        for (local, expected) in [
+            (LOCAL, after),
+            ("http://localhost:8080", before),
+            ("http://contoso.localhost", before),
+        ] {
+            let mut headers = map(&before);
+            relink(&mut headers, &links(), local);
+            assert_eq!(headers, map(&expected), "{local}");
+        }
     }
 
     #[test]

@@ -4,7 +4,7 @@
 
 use http::StatusCode;
 
-use super::aadsts::{FOREIGN_USER, UNKNOWN_TENANT};
+use super::aadsts::UNKNOWN_TENANT;
 use super::answers::page;
 use super::api::Answer;
 use super::authorize::scripted;
@@ -13,6 +13,7 @@ use super::entra_errors::EntraError;
 use super::pages::Visit;
 use super::redirect::Redirect;
 use super::token_form::{Version, missing};
+use super::user_errors::FOREIGN_USER;
 
 /// The page, or the way back to the client.
 pub(crate) fn answer(visit: &Visit<'_>, tenant: &str, version: Version) -> Answer {

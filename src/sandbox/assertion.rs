@@ -101,10 +101,13 @@ impl<'a> Assertion<'a> {
         self.claims[claim].as_str()
     }
 
-    /// A time as a number or as text: MSAL.NET writes text.
+    /// A time in whole seconds. MSAL.NET writes text, MSAL for Python a fraction.
     fn time(&self, claim: &str) -> Option<u64> {
         let time = &self.claims[claim];
-        time.as_u64().or_else(|| time.as_str()?.parse().ok())
+        let text = time
+            .as_str()
+            .map_or_else(|| time.to_string(), str::to_owned);
+        text.split('.').next()?.parse().ok()
     }
 
     /// Whether one of `audiences` is its only audience.

@@ -9,7 +9,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL;
 use http::StatusCode;
 use serde_json::json;
 
-use super::aadsts::{self, BAD_RESPONSE_TYPE, DECLINED, FOREIGN_USER, MALFORMED, NO_SESSION, Row};
+use super::aadsts::{self, MALFORMED, Row};
 use super::answers::page;
 use super::api::Answer;
 use super::client_auth;
@@ -21,6 +21,7 @@ use super::redirect::Redirect;
 use super::scopes::{self, Scope, Several};
 use super::state::guid;
 use super::token_form::{Form, Version, missing};
+use super::user_errors::{BAD_RESPONSE_TYPE, DECLINED, FOREIGN_USER, NO_SESSION};
 use super::users::{self, SandboxUser};
 
 /// The page, or the way back to the client.

@@ -41,11 +41,13 @@ impl Certificate {
         })
     }
 
-    /// Whether the head of an assertion names this certificate: by `x5t#S256`, or `x5t` as before. Only unpadded base64url will do.
+    /// Whether the head of an assertion names this certificate: by `x5t#S256`, or `x5t` as before. MSAL for Python pads them,
+    /// against RFC 7515 section 2, and signs in.
     pub(crate) fn is_named_by(&self, header: &Header) -> bool {
+        let unpadded = |digest: &String, known: &str| digest.trim_end_matches('=') == known;
         match (&header.x5t_s256, &header.x5t) {
-            (Some(sha256), _) => *sha256 == self.sha256,
-            (None, Some(sha1)) => *sha1 == self.sha1,
+            (Some(sha256), _) => unpadded(sha256, &self.sha256),
+            (None, Some(sha1)) => unpadded(sha1, &self.sha1),
             (None, None) => false,
         }
     }

@@ -8,10 +8,11 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL;
 use ring::digest::{SHA256, digest};
 
-use super::aadsts::{BAD_GRANT, CODE_USED, GRANT_EXPIRED, WRONG_REPLY, WRONG_VERIFIER};
+use super::aadsts::Row;
 use super::entra_errors::EntraError;
 use super::state::lock;
 use super::tokens::random_text;
+use super::user_errors::{BAD_GRANT, CODE_USED, GRANT_EXPIRED, WRONG_REPLY, WRONG_VERIFIER};
 use super::users::SandboxUser;
 
 /// What a code stands for.
@@ -84,26 +85,7 @@ impl Codes {
             .get_mut(code)
             .filter(|code| code.authorized.client_id == shown.client_id)
             .ok_or_else(|| EntraError::usual(&BAD_GRANT))?;
-        let Authorized {
-            redirect_uri,
-            challenge,
-            ..
-        } = &code.authorized;
-        let fault = if code.used {
-            Some(&CODE_USED)
-        } else if Instant::now() >= code.ends {
-            Some(&GRANT_EXPIRED)
-        } else if redirect_uri != shown.redirect_uri {
-            Some(&WRONG_REPLY)
-        } else if challenge
-            .as_ref()
-            .is_some_and(|challenge| !challenge.met_by(shown.verifier))
-        {
-            Some(&WRONG_VERIFIER)
-        } else {
-            None
-        };
-        if let Some(row) = fault {
+        if let Some(row) = code.fault(shown) {
             return Err(EntraError::usual(row));
         }
         code.used = true;
@@ -115,6 +97,24 @@ struct Code {
     authorized: Authorized,
     ends: Instant,
     used: bool,
+}
+
+impl Code {
+    /// Why it can't be redeemed.
+    fn fault(&self, shown: &Shown<'_>) -> Option<&'static Row> {
+        let challenge = self.authorized.challenge.as_ref();
+        if self.used {
+            Some(&CODE_USED)
+        } else if Instant::now() >= self.ends {
+            Some(&GRANT_EXPIRED)
+        } else if self.authorized.redirect_uri != shown.redirect_uri {
+            Some(&WRONG_REPLY)
+        } else if challenge.is_some_and(|challenge| !challenge.met_by(shown.verifier)) {
+            Some(&WRONG_VERIFIER)
+        } else {
+            None
+        }
+    }
 }
 
 /// Entra ID, "Microsoft identity platform and OAuth 2.0 authorization code flow": about ten minutes.

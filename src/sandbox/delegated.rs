@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 
-use super::aadsts::{NO_PASSWORDS_THERE, UNKNOWN_USER, WRONG_PASSWORD};
 use super::authorize::client_info;
 use super::claims::Claims;
 use super::client_auth::Client;
@@ -18,6 +17,7 @@ use super::settings::Settings;
 use super::state::State;
 use super::token_form::{Endpoint, Form, missing};
 use super::tokens::{Order, unix_now};
+use super::user_errors::{NO_PASSWORDS_THERE, UNKNOWN_USER, WRONG_PASSWORD};
 use super::users::{self, SandboxUser};
 
 /// A token request of a client that is known, for a user of the home tenant.
@@ -136,23 +136,7 @@ impl Request<'_> {
     fn issue(&self, signed_in: SignedIn) -> Result<Issued, EntraError> {
         let scope = Scope::parse(&signed_in.scope, signed_in.several)?;
         let granted = scope.granted(self.settings.entra.scopes.as_deref());
-        let mut more = Map::new();
-        more.insert("scope".into(), scope.answer(&granted).into());
-        let refresh = match signed_in.refresh {
-            Refresh::New => true,
-            Refresh::No => false,
-            Refresh::IfAsked => scope.offline,
-        };
-        if refresh {
-            more.insert("refresh_token".into(), self.session(&signed_in).into());
-        }
-        if scope.openid && self.settings.entra.id_token {
-            more.insert("id_token".into(), self.id_token(&signed_in).into());
-        }
-        if self.form.get("client_info") == Some("1") {
-            let info = client_info(&self.state.options.tenant, &signed_in.user);
-            more.insert("client_info".into(), info.into());
-        }
+        let more = self.more(&signed_in, &scope, &granted);
         let lifetime = self.settings.token_lifetime.pick();
         let token = self.state.tokens.issue(Order {
             family: scope.family,
@@ -172,6 +156,28 @@ impl Request<'_> {
             lifetime,
             more,
         })
+    }
+
+    /// What the answer has beside the access token.
+    fn more(&self, signed_in: &SignedIn, scope: &Scope, granted: &[String]) -> Map<String, Value> {
+        let mut more = Map::new();
+        more.insert("scope".into(), scope.answer(granted).into());
+        let refresh = match signed_in.refresh {
+            Refresh::New => true,
+            Refresh::No => false,
+            Refresh::IfAsked => scope.offline,
+        };
+        if refresh {
+            more.insert("refresh_token".into(), self.session(signed_in).into());
+        }
+        if scope.openid && self.settings.entra.id_token {
+            more.insert("id_token".into(), self.id_token(signed_in).into());
+        }
+        if self.form.get("client_info") == Some("1") {
+            let info = client_info(&self.state.options.tenant, &signed_in.user);
+            more.insert("client_info".into(), info.into());
+        }
+        more
     }
 
     fn session(&self, signed_in: &SignedIn) -> String {

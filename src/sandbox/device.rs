@@ -6,13 +6,14 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use super::aadsts::{
-    BAD_DEVICE_CODE, CODE_USED, DEVICE_DECLINED, DEVICE_EXPIRED, LOOP, PENDING, Row, SLOW_DOWN,
-};
+use super::aadsts::Row;
 use super::entra_errors::EntraError;
 use super::entra_settings::EntraSettings;
 use super::state::lock;
 use super::tokens::random_text;
+use super::user_errors::{
+    BAD_DEVICE_CODE, CODE_USED, DEVICE_DECLINED, DEVICE_EXPIRED, LOOP, PENDING, SLOW_DOWN,
+};
 use super::users::SandboxUser;
 
 /// What a device asks for.

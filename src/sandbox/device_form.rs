@@ -1,11 +1,14 @@
 //! The device authorization endpoint (RFC 8628 section 3.1).
 
-use serde_json::{Map, Value};
+use std::time::Duration;
+
+use serde_json::{Value, json};
 
 use super::client_auth::known;
 use super::consent::Consent;
-use super::device::Asked;
+use super::device::{Asked, Pair};
 use super::entra_errors::EntraError;
+use super::entra_settings::EntraSettings;
 use super::scopes::{self, Scope, Several};
 use super::state::State;
 use super::token_form::{Endpoint, Form, Version, missing};
@@ -34,11 +37,15 @@ pub(crate) fn begin(state: &State, endpoint: &Endpoint, form: &Form) -> Result<V
     };
     let pair = state.devices.begin(asked, &settings.entra);
     let page = format!("{}/devicelogin", state.origins.entra);
-    let number = |seconds: u64| match endpoint.version {
-        Version::V2 => Value::from(seconds),
-        Version::V1 => Value::from(seconds.to_string()),
+    Ok(answer(&pair, &page, endpoint.version, &settings.entra))
+}
+
+fn answer(pair: &Pair, page: &str, version: Version, settings: &EntraSettings) -> Value {
+    let number = |duration: Duration| match version {
+        Version::V2 => Value::from(duration.as_secs()),
+        Version::V1 => Value::from(duration.as_secs().to_string()),
     };
-    let address = match endpoint.version {
+    let address = match version {
         Version::V2 => "verification_uri",
         Version::V1 => "verification_url",
     };
@@ -46,18 +53,12 @@ pub(crate) fn begin(state: &State, endpoint: &Endpoint, form: &Form) -> Result<V
         "To sign in, use a web browser to open the page {page} and enter the code {} to authenticate.",
         pair.user_code
     );
-    let (lifetime, interval) = (
-        settings.entra.device_lifetime,
-        settings.entra.device_interval,
-    );
-    let body: [(&str, Value); 6] = [
-        ("user_code", pair.user_code.into()),
-        ("device_code", pair.device_code.into()),
-        (address, page.into()),
-        ("expires_in", number(lifetime.as_secs())),
-        ("interval", number(interval.as_secs())),
-        ("message", message.into()),
-    ];
-    let body = body.map(|(name, value)| (name.to_owned(), value));
-    Ok(Value::Object(Map::from_iter(body)))
+    json!({
+        "user_code": pair.user_code,
+        "device_code": pair.device_code,
+        address: page,
+        "expires_in": number(settings.device_lifetime),
+        "interval": number(settings.device_interval),
+        "message": message,
+    })
 }

@@ -1,6 +1,7 @@
 //! The Entra stand-in: the token endpoint, and the way to everything else on the login host.
 
 use http::header::{CACHE_CONTROL, EXPIRES, PRAGMA, RETRY_AFTER, SET_COOKIE};
+use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
 
@@ -32,11 +33,7 @@ pub(crate) async fn answer(
     let body = wire::read(body, MAX_BODY, &recorded).await?;
     let settings = state.settings();
     let (mut answer, damage) = match (Endpoint::of(parts.uri.path()), body) {
-        (None, _) => {
-            let page = pages::answer(state, &caller, &parts.method, &parts.uri);
-            let answer = page.unwrap_or_else(|| metadata::answer(state, &parts.uri, &caller));
-            (answer, None)
-        }
+        (None, _) => (elsewhere(state, &caller, &parts), None),
         (Some(_), None) => (
             caller.refuse(&EntraError::usual(&aadsts::MALFORMED), &settings),
             None,
@@ -55,6 +52,12 @@ pub(crate) async fn answer(
     };
     caller.label(&mut answer);
     delivery.damaged(damage).send(answer)
+}
+
+/// What takes no forms: pages for people, and what clients read.
+fn elsewhere(state: &State, caller: &Caller, parts: &Parts) -> Answer {
+    pages::answer(state, caller, &parts.method, &parts.uri)
+        .unwrap_or_else(|| metadata::answer(state, &parts.uri, caller))
 }
 
 /// Counts a token request and answers it, or does what is scripted for it.

@@ -17,6 +17,7 @@ use super::roles;
 use super::state::State;
 use super::token_form::{CLIENT_CREDENTIALS, DEVICE_CODE, DEVICE_CODE_V1, Endpoint, Form, Version};
 use super::tokens::Order;
+use super::user_errors::UNKNOWN_USER;
 
 /// A new token and what the answer says about it.
 pub(crate) struct Issued {
@@ -57,20 +58,12 @@ impl Issued {
 
 /// Answers a token request.
 pub(crate) fn issue(state: &State, endpoint: &Endpoint, form: &Form) -> Result<Issued, EntraError> {
-    let options = &state.options;
-    let settings = state.settings();
-    let for_app = form.get("grant_type") == Some(CLIENT_CREDENTIALS);
-    let tenant = if for_app {
-        // An application is in no tenant of its own, so an alias doesn't say which is meant.
-        let known = options.tenant_named(&endpoint.tenant);
-        known.ok_or_else(|| EntraError::unknown_tenant(&endpoint.tenant))?
-    } else {
-        options.tenant_of_user(&endpoint.tenant)?
-    };
+    let tenant = tenant(state, endpoint, form)?;
     let grant = form.require("grant_type")?;
     if !GRANTS.contains(&grant) {
         return Err(EntraError::usual(&aadsts::BAD_GRANT_TYPE));
     }
+    let settings = state.settings();
     let consent = Consent::of(&settings, tenant);
     consent.has_app(form.client_id.as_deref().unwrap_or_default(), tenant)?;
     let client = authenticate(state, endpoint, tenant, form)?;
@@ -85,12 +78,22 @@ pub(crate) fn issue(state: &State, endpoint: &Endpoint, form: &Form) -> Result<I
     };
     match grant {
         CLIENT_CREDENTIALS => application(request, tenant),
-        _ if tenant != options.tenant => Err(EntraError::usual(&aadsts::UNKNOWN_USER)),
+        _ if tenant != state.options.tenant => Err(EntraError::usual(&UNKNOWN_USER)),
         "authorization_code" => request.code(),
         "refresh_token" => request.refresh(),
         "password" => request.password(),
         _ => request.device(),
     }
+}
+
+/// An application has no tenant of its own, so an alias doesn't say which is meant; a user has one.
+fn tenant<'a>(state: &'a State, endpoint: &Endpoint, form: &Form) -> Result<&'a str, EntraError> {
+    let options = &state.options;
+    if form.get("grant_type") != Some(CLIENT_CREDENTIALS) {
+        return options.tenant_of_user(&endpoint.tenant);
+    }
+    let known = options.tenant_named(&endpoint.tenant);
+    known.ok_or_else(|| EntraError::unknown_tenant(&endpoint.tenant))
 }
 
 /// `client_credentials`.

@@ -3,6 +3,7 @@
 
 use http::{StatusCode, Uri};
 use serde_json::{Value, json};
+use url::form_urlencoded;
 
 use super::aadsts::Row;
 use super::answers::json as json_answer;
@@ -73,13 +74,14 @@ fn openid(state: &State, tenant: &str, version: &str, caller: &Caller) -> Answer
 
 /// Every user's account is kept here, and not by another identity provider.
 fn realm(user: &str) -> Value {
-    let domain = user
-        .rsplit_once(['@', '%'])
-        .map_or(user, |(_, domain)| domain);
+    // A name in a path is encoded like one in a form.
+    let user = form_urlencoded::parse(user.as_bytes()).next();
+    let user = user.map(|(name, _)| name).unwrap_or_default();
+    let domain = user.rsplit_once('@').map_or("", |(_, domain)| domain);
     json!({
         "ver": "1.0",
         "account_type": "Managed",
-        "domain_name": domain.trim_start_matches("40"),
+        "domain_name": domain,
         "cloud_instance_name": "microsoftonline.com",
         "cloud_audience_urn": "urn:federation:MicrosoftOnline",
     })

@@ -58,6 +58,7 @@ mod test;
 mod tls;
 mod token_form;
 mod tokens;
+mod user_errors;
 mod users;
 mod wire;
 

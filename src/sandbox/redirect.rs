@@ -5,12 +5,13 @@ use http::{HeaderValue, StatusCode};
 use url::{Url, form_urlencoded};
 
 use super::Options;
-use super::aadsts::{MALFORMED, UNKNOWN_REPLY};
+use super::aadsts::MALFORMED;
 use super::answers::page;
 use super::api::Answer;
 use super::entra_errors::EntraError;
 use super::pages::escaped;
 use super::token_form::Form;
+use super::user_errors::UNKNOWN_REPLY;
 
 /// A registered address, and how the client wants its parameters.
 pub(crate) struct Redirect {

@@ -4,12 +4,13 @@
 
 use crate::cloud::Family;
 
-use super::aadsts::{BAD_SCOPE, SEVERAL_RESOURCES};
+use super::aadsts::BAD_SCOPE;
 use super::entra_errors::EntraError;
 use super::family;
 use super::issue::unknown_resource;
 use super::roles;
 use super::token_form::{Form, Version};
+use super::user_errors::SEVERAL_RESOURCES;
 
 /// A `scope` that can be granted.
 #[derive(Debug, Clone, PartialEq, Eq)]

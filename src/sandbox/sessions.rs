@@ -4,11 +4,11 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use super::aadsts::{BAD_GRANT, REFRESH_EXPIRED, REVOKED, SPENT, WRONG_CLIENT};
 use super::entra_errors::EntraError;
 use super::entra_settings::Rotation;
 use super::state::lock;
 use super::tokens::random_text;
+use super::user_errors::{BAD_GRANT, REFRESH_EXPIRED, REVOKED, SPENT, WRONG_CLIENT};
 use super::users::SandboxUser;
 
 /// A user who signed in to an application.

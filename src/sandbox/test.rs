@@ -2,15 +2,18 @@
 
 mod access;
 mod assertions;
+mod authorize;
 mod bodies;
 mod control;
 mod delegated;
+mod device;
 mod entra;
 mod faults;
 mod managed;
 mod start;
 mod tenants;
 mod users;
+mod versions;
 
 use std::sync::Arc;
 

@@ -174,18 +174,24 @@ fn claims(order: &Order) -> Value {
         "uti": BASE64URL.encode(Uuid::new_v4()),
         "ver": "1.0",
     });
-    if let Some(user) = &order.user {
-        claims["idtyp"] = "user".into();
-        claims["oid"] = user.object_id.as_str().into();
-        claims["sub"] = user.object_id.as_str().into();
-        claims["scp"] = order.roles.join(" ").into();
-        claims["upn"] = user.name.as_str().into();
-        claims["unique_name"] = user.name.as_str().into();
-    } else {
-        claims["idtyp"] = "app".into();
-        claims["oid"] = SERVICE_PRINCIPAL.into();
-        claims["sub"] = SERVICE_PRINCIPAL.into();
-        claims["roles"] = json!(order.roles);
+    let subject = match &order.user {
+        Some(user) => json!({
+            "idtyp": "user",
+            "oid": user.object_id,
+            "sub": user.object_id,
+            "scp": order.roles.join(" "),
+            "upn": user.name,
+            "unique_name": user.name,
+        }),
+        None => json!({
+            "idtyp": "app",
+            "oid": SERVICE_PRINCIPAL,
+            "sub": SERVICE_PRINCIPAL,
+            "roles": order.roles,
+        }),
+    };
+    if let (Value::Object(claims), Value::Object(subject)) = (&mut claims, subject) {
+        claims.extend(subject);
     }
     if order.claims.takes_challenges {
         claims["xms_cc"] = json!(["cp1"]);

@@ -3,6 +3,7 @@
 
 pub(crate) mod config_toml;
 pub(crate) mod connection_header;
+pub(crate) mod customer;
 pub(crate) mod cut;
 pub(crate) mod gunzip;
 pub(crate) mod head;

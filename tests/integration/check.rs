@@ -172,18 +172,6 @@ async fn the_variables_of_the_azure_sdks_are_enough() {
     );
     assert!(!connect.to_lowercase().contains("bearer"));
     assert_eq!(upstreams.token_requests().await, 4);
-    // A certificate is not yet an alternative, and that is said rather than ignored.
-    let mut certificate = command(&["check", "--offline"]);
-    certificate
-        .env_remove("AZURE_CLIENT_SECRET")
-        .env("AZURE_CLIENT_CERTIFICATE_PATH", "app.pem");
-    let ended = run(certificate).await;
-    assert_eq!(ended.code, Some(78));
-    assert!(
-        ended.stderr.contains("AZURE_CLIENT_CERTIFICATE_PATH"),
-        "{}",
-        ended.stderr
-    );
 }
 
 /// Runs the program with the sandbox's secret in its environment.

@@ -45,11 +45,17 @@ impl Http2 {
 
     /// Sends a GET now; the answer comes when it comes.
     pub(crate) fn get(&self, target: &str) -> JoinHandle<Answer> {
-        let request = Request::builder()
-            .method(Method::GET)
-            .uri(format!("{}{target}", self.url))
-            .body(Full::default())
-            .unwrap();
+        self.send(
+            Request::builder()
+                .method(Method::GET)
+                .uri(format!("{}{target}", self.url))
+                .body(Full::default())
+                .unwrap(),
+        )
+    }
+
+    /// Sends a request now, whatever authority it names.
+    pub(crate) fn send(&self, request: Request<Full<Bytes>>) -> JoinHandle<Answer> {
         let answer = self.sender.clone().send_request(request);
         tokio::spawn(async move {
             let (head, body) = tokio::time::timeout(PATIENCE, answer)

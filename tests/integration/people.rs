@@ -26,7 +26,7 @@ pub(crate) const KEY: &str = "sign-in-key-5f1c0a7e";
 /// A machine on which Alice signs in.
 pub(crate) struct Machine {
     pub(crate) upstreams: Upstreams,
-    config: PathBuf,
+    pub(crate) config: PathBuf,
 }
 
 impl Machine {

@@ -97,9 +97,14 @@ impl Serving {
     }
 
     /// Asks it to end, and waits for that.
-    pub(crate) async fn terminate(mut self) -> Finished {
+    pub(crate) async fn terminate(self) -> Finished {
         let pid = self.pid().to_string();
         assert!(Command::new("kill").arg(pid).status().unwrap().success());
+        self.ended().await
+    }
+
+    /// Waits for its end.
+    pub(crate) async fn ended(mut self) -> Finished {
         let mut child = std::mem::replace(&mut self.child, Command::new("true").spawn().unwrap());
         let ended = tokio::task::spawn_blocking(move || child.wait().unwrap().code());
         let code = tokio::time::timeout(PATIENCE, ended)

@@ -22,22 +22,33 @@ pub(crate) struct Raw {
 impl Raw {
     /// The upstream of every path of a new proxy.
     pub(crate) async fn behind_proxy(answer: Vec<u8>) -> (Self, Proxy) {
-        Self::start(|_| answer).await
+        Self::behind_proxy_of(Upstreams::config, answer).await
+    }
+
+    /// The same, of a proxy with this configuration.
+    pub(crate) async fn behind_proxy_of(
+        config: impl FnOnce(&Upstreams) -> String,
+        answer: Vec<u8>,
+    ) -> (Self, Proxy) {
+        Self::start(config, |_| answer).await
     }
 
     /// The same, with an answer that names the upstream.
     pub(crate) async fn behind_proxy_with(answer: impl FnOnce(&str) -> String) -> (Self, Proxy) {
-        Self::start(|origin| answer(origin).into_bytes()).await
+        Self::start(Upstreams::config, |origin| answer(origin).into_bytes()).await
     }
 
-    async fn start(answer: impl FnOnce(&str) -> Vec<u8>) -> (Self, Proxy) {
+    async fn start(
+        config: impl FnOnce(&Upstreams) -> String,
+        answer: impl FnOnce(&str) -> Vec<u8>,
+    ) -> (Self, Proxy) {
         let upstreams = Upstreams::start().await;
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let origin = format!("http://{}", listener.local_addr().unwrap());
         let config = format!(
             "{}\n[[route]]\nprefix = \"/\"\nupstream = \"{origin}\"\n\
              audience = \"https://api.security.microsoft.com\"\n",
-            upstreams.config()
+            config(&upstreams)
         );
         let heads = Arc::<Mutex<Vec<String>>>::default();
         let (answer, seen) = (answer(&origin), Arc::clone(&heads));

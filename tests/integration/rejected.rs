@@ -214,8 +214,8 @@ async fn a_claims_challenge_of_graph_ends_in_an_answer() {
     assert_eq!(upstreams.token_requests().await, 2);
     let stats = upstreams.stats().await;
     assert_eq!(
-        stats["token_requests"]["with_claims"], 1,
-        "the challenge's claims go to Entra ID"
+        stats["token_requests"]["with_claims"], 2,
+        "the capability first, then the challenge as well"
     );
     assert_ne!(answer.json()["value"], Value::Null);
 }

@@ -167,7 +167,7 @@ async fn by_device_and_declined_or_too_late() {
 }
 
 /// The code in Entra's message.
-fn code(message: &str) -> String {
+pub(crate) fn code(message: &str) -> String {
     let rest = message.split("enter the code ").nth(1).unwrap();
     rest.split_whitespace().next().unwrap().to_owned()
 }

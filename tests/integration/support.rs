@@ -99,6 +99,12 @@ impl Upstreams {
         serde_json::from_slice(&bytes).unwrap_or(Value::Null)
     }
 
+    /// What a browser gets that opens a URL of the stand-ins, redirects not followed.
+    pub(crate) async fn visit(&self, url: &str) -> Answer {
+        let request = Request::get(url).body(Full::default()).unwrap();
+        Answer::read(self.control.request(request).await.expect("an answer")).await
+    }
+
     pub(crate) async fn faults(&self, faults: Value) {
         self.control(Method::POST, "/_sandbox/faults", faults).await;
     }
@@ -390,6 +396,14 @@ pub(crate) async fn start() -> (Upstreams, Proxy) {
     (upstreams, proxy)
 }
 
+/// Asks for a plain-HTTP URL of this machine.
+pub(crate) async fn get(url: &str) -> Answer {
+    let client: PlainClient = Client::builder(TokioExecutor::new()).build_http();
+    let request = Request::get(url).body(Full::default()).unwrap();
+    let response = tokio::time::timeout(PATIENCE, client.request(request));
+    Answer::read(response.await.expect("no hang").expect("an answer")).await
+}
+
 /// `serve` with a configuration, and the file for its log.
 pub(crate) fn serve_command(upstreams: &Upstreams, config: &str) -> (Command, PathBuf) {
     let file = tempfile::Builder::new()
@@ -418,6 +432,9 @@ pub(crate) fn program() -> Command {
         if name.starts_with("AZURE_")
             || name.to_lowercase().ends_with("_proxy")
             || name.starts_with("DEFENDER_PROXY")
+            || ["IDENTITY_", "IMDS_", "MSI_"]
+                .iter()
+                .any(|start| name.starts_with(start))
             || name == "RUST_LOG"
         {
             command.env_remove(name);

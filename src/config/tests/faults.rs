@@ -30,14 +30,15 @@ fn faulty_identities_are_named_with_their_line() {
 
 #[test]
 fn one_fault_hides_no_other() {
-    let text = "[identity.mssp]\nkind = 'partner'\ntenant = 'common'\ncredential = 'S3cret'\nkeys = 1\n\
+    let text = "[identity.soc]\nkind = 'app'\ntenant = 'common'\ncredential = 'S3cret'\nkeys = 1\n\
                 [cloud]\nname = 'custom'\nregion = 'eu'\nlogin = 'https://localhost:1'\n";
     let found = faults(text);
     for start in [
-        "2 identity.mssp.kind: names a kind that is not yet supported",
-        "3 identity.mssp.tenant: `common` names no tenant",
-        "4 identity.mssp.credential: must not hold the secret itself",
-        "5 identity.mssp.keys: is no key known here",
+        "1 identity.soc.client_id: is missing",
+        "2 identity.soc.kind: must be",
+        "3 identity.soc.tenant: `common` names no tenant",
+        "4 identity.soc.credential: must not hold the secret itself",
+        "5 identity.soc.keys: is no key known here",
         "6 cloud: a custom cloud needs all its hosts: add defender_xdr, defender_endpoint, graph",
         "8 cloud.region: only the public cloud has regions",
     ] {
@@ -46,7 +47,7 @@ fn one_fault_hides_no_other() {
             "{start}: {found:#?}"
         );
     }
-    assert_eq!(found.len(), 6, "{found:#?}");
+    assert_eq!(found.len(), 7, "{found:#?}");
 }
 
 /// The cases of a table: each a text, then `=>` and how the fault begins, then an empty line.
@@ -109,10 +110,6 @@ client_key = 'S3cret'
 [listen]
 tls = { cert = 'c.pem' }
 => 7 listen.tls.key: is missing: write key = 
-
-[listen]
-stand_in_login = true
-=> 7 listen.stand_in_login: is not yet supported
 
 [listen]
 stand_in_login = 'no'
@@ -285,10 +282,6 @@ const IN_THE_IDENTITY: &str = r#"
 2: kind = 'user'
 => 5 identity.soc.credential: is for applications: a user's app is a public client and has none
 
-2: kind = 'partner'
-2: customers = {}
-=> 2 identity.soc.kind: names a kind that is not yet supported
-
 3: tenant = 'common'
 => 3 identity.soc.tenant: `common` names no tenant
 
@@ -305,7 +298,7 @@ const IN_THE_IDENTITY: &str = r#"
 => 1 identity.soc.credential: is missing: write credential = { secret = { env =
 
 5: credential = 'default'
-=> 5 identity.soc.credential: is not yet supported
+=> 5 identity.soc.credential: finds nothing in the environment: set one of AZURE_CLIENT_SECRET, AZURE_CLIENT_CERTIFICATE_PATH, AZURE_FEDERATED_TOKEN_FILE
 
 5: credential = 'S3cret'
 => 5 identity.soc.credential: must not hold the secret itself
@@ -319,14 +312,44 @@ const IN_THE_IDENTITY: &str = r#"
 5: credential = {}
 => 5 identity.soc.credential: says not how to prove who it is
 
-5: credential = { certificate = { file = 'app.pem' } }
-=> 5 identity.soc.credential.certificate: is not yet supported
+5: credential = { secret = { env = 'A' }, managed_identity = true }
+=> 5 identity.soc.credential: must have exactly one key
 
-5: credential = { federated_token_file = '/var/t' }
-=> 5 identity.soc.credential.federated_token_file: is not yet
+5: credential = { certificat = { file = 'app.pem' }, secret = { env = 'A' } }
+=> 5 identity.soc.credential.certificat: is no key known here: did you mean `certificate`?
 
-5: credential = { managed_identity = true }
-=> 5 identity.soc.credential.managed_identity: is not yet supported
+5: credential = { certificate = 'app.pem' }
+=> 5 identity.soc.credential.certificate: must be a table
+
+5: credential = { certificate = {} }
+=> 5 identity.soc.credential.certificate.file: is missing: write file = "app.pem"
+
+5: credential = { certificate = { file = 'app.pem', password = 'S3cret' } }
+=> 5 identity.soc.credential.certificate.password: must not hold the secret itself
+
+5: credential = { certificate = { file = 'app.pem' }, password = 'S3cret' }
+=> 5 identity.soc.credential.password: belongs to the certificate
+
+5: credential = { certificate = { file = 'app.pem', algorithm = 'ES256' } }
+=> 5 identity.soc.credential.certificate.algorithm: must be "PS256" (the default) or "RS256"
+
+5: credential = { federated_token_file = '' }
+=> 5 identity.soc.credential.federated_token_file: must name a file
+
+5: credential = { managed_identity = false }
+=> 5 identity.soc.credential.managed_identity: must be true, { client_id = 
+
+5: credential = { managed_identity = 'yes' }
+=> 5 identity.soc.credential.managed_identity: must be true or false
+
+5: credential = { managed_identity = {} }
+=> 5 identity.soc.credential.managed_identity: must name one identity
+
+5: credential = { managed_identity = { client_id = 'x' } }
+=> 5 identity.soc.credential.managed_identity.client_id: must be the application (client) id
+
+5: credential = { managed_identity = { object_id = 'x' } }
+=> 1 identity.soc: names two managed identities: remove `client_id`
 
 5: credential = { secret = {} }
 => 5 identity.soc.credential.secret: says not where the secret is kept
@@ -355,7 +378,7 @@ const IN_THE_IDENTITY: &str = r#"
 
 2: store = 'keyring'
 2: kind = 'application'
-=> 2 identity.soc.store: is not yet supported
+=> 2 identity.soc.store: is no key known here
 
 1: [identity.'a b']
 => 1 identity."a b": must have a name of letters

@@ -89,12 +89,40 @@ async fn a_certificate_gets_a_token_by_either_algorithm() {
 }
 
 #[tokio::test]
-async fn times_may_be_text() {
+async fn times_may_be_text_or_have_a_fraction() {
     let bench = Bench::start().await;
-    let mut claims = bench.claims();
-    claims["nbf"] = unix_now().to_string().into();
-    claims["exp"] = (unix_now() + 600).to_string().into();
-    let assertion = key(APP).sign(&header(Algorithm::RS256), &claims).unwrap();
+    let (begins, ends) = (unix_now(), unix_now() + 600);
+    for (begins, ends) in [
+        (json!(begins.to_string()), json!(ends.to_string())),
+        (
+            Value::Null,
+            serde_json::from_str(&format!("{ends}.25")).unwrap(),
+        ),
+    ] {
+        let mut claims = bench.claims();
+        claims["nbf"] = begins;
+        claims["exp"] = ends;
+        let assertion = key(APP).sign(&header(Algorithm::RS256), &claims).unwrap();
+        assert_eq!(
+            bench.present(&assertion).await.status.as_u16(),
+            200,
+            "{claims}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_thumbprint_may_be_padded() {
+    let bench = Bench::start().await;
+    let unpadded = header(Algorithm::PS256);
+    let padded = Header {
+        x5t_s256: unpadded
+            .x5t_s256
+            .as_ref()
+            .map(|digest| format!("{digest}=")),
+        ..unpadded
+    };
+    let assertion = key(APP).sign(&padded, &bench.claims()).unwrap();
     assert_eq!(bench.present(&assertion).await.status.as_u16(), 200);
 }
 
@@ -106,15 +134,9 @@ async fn each_part_of_an_assertion_is_checked() {
     let unnamed = key(APP)
         .sign(&Header::new(Algorithm::PS256), &bench.claims())
         .unwrap();
-    let padded = Header {
-        x5t_s256: v2.x5t_s256.as_ref().map(|digest| format!("{digest}=")),
-        ..v2.clone()
-    };
-    let padded = key(APP).sign(&padded, &bench.claims()).unwrap();
     for (assertion, status, code) in [
         (foreign, 401, 700_027),
         (unnamed, 401, 700_027),
-        (padded, 401, 700_027),
         (bench.changed("exp", unix_now() - 600), 401, 700_024),
         (bench.changed("nbf", unix_now() + 600), 401, 700_024),
         (bench.changed("exp", Value::Null), 401, 50027),

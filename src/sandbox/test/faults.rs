@@ -175,3 +175,85 @@ async fn the_qualified_hunting_call_is_hunting() {
     assert_eq!(refused.status, StatusCode::FORBIDDEN);
     assert!(refused.text().contains("ThreatHunting.Read.All"));
 }
+
+/// Entra's errors that its documents give, each with its status, `error` and `suberror`.
+const TABLE: &[(u64, u16, &str, Option<&str>)] = &[
+    (7_000_215, 401, "invalid_client", None),
+    (7_000_222, 401, "invalid_client", None),
+    (7_000_216, 401, "invalid_client", None),
+    (7_000_218, 401, "invalid_client", None),
+    (700_027, 401, "invalid_client", None),
+    (700_024, 401, "invalid_client", None),
+    (700_025, 401, "invalid_client", None),
+    (50012, 401, "invalid_client", None),
+    (50027, 401, "invalid_client", None),
+    (700_016, 400, "unauthorized_client", None),
+    (7_000_112, 400, "unauthorized_client", None),
+    (70001, 400, "unauthorized_client", None),
+    (700_011, 400, "unauthorized_client", None),
+    (90002, 400, "invalid_request", None),
+    (900_144, 400, "invalid_request", None),
+    (9_002_313, 400, "invalid_request", None),
+    (70021, 400, "invalid_request", None),
+    (500_011, 400, "invalid_resource", None),
+    (50001, 400, "invalid_resource", None),
+    (70011, 400, "invalid_scope", None),
+    (1_002_012, 400, "invalid_scope", None),
+    (28002, 400, "invalid_scope", None),
+    (65001, 400, "invalid_grant", Some("consent_required")),
+    (53003, 400, "invalid_grant", Some("message_only")),
+    (50076, 400, "invalid_grant", Some("basic_action")),
+    (50079, 400, "invalid_grant", Some("basic_action")),
+    (70000, 400, "invalid_grant", None),
+    (70008, 400, "invalid_grant", Some("token_expired")),
+    (700_082, 400, "invalid_grant", Some("token_expired")),
+    (70043, 400, "invalid_grant", Some("token_expired")),
+    (50173, 400, "invalid_grant", Some("bad_token")),
+    (50126, 400, "invalid_grant", None),
+    (50196, 400, "invalid_grant", None),
+    (50158, 400, "interaction_required", None),
+    (90033, 503, "temporarily_unavailable", None),
+    (90006, 500, "server_error", None),
+    (90012, 504, "temporarily_unavailable", None),
+    (90024, 503, "temporarily_unavailable", None),
+    (90090, 500, "server_error", None),
+    (50033, 503, "temporarily_unavailable", None),
+    (50087, 400, "temporarily_unavailable", None),
+];
+
+#[tokio::test]
+async fn every_error_can_meet_every_grant() {
+    let bench = Bench::start().await;
+    let grants = [
+        "client_credentials",
+        "authorization_code",
+        "refresh_token",
+        "password",
+        "urn:ietf:params:oauth:grant-type:device_code",
+    ];
+    for (code, status, error, suberror) in TABLE {
+        bench
+            .script(json!({"token": [{"aadsts": code, "times": grants.len()}]}))
+            .await;
+        for grant in grants {
+            let reply = bench.grant(&format!("grant_type={grant}")).await;
+            let body = reply.json();
+            assert_eq!(reply.status.as_u16(), *status, "{code}");
+            assert_eq!(
+                (&body["error"], &body["error_codes"]),
+                (&json!(error), &json!([code]))
+            );
+            assert_eq!(
+                body.get("suberror").and_then(|word| word.as_str()),
+                *suberror,
+                "{code}"
+            );
+        }
+    }
+    bench.script(json!({"token": [{"aadsts": 90055}]})).await;
+    let throttled = bench.grant("grant_type=refresh_token").await;
+    assert_eq!(
+        (throttled.status.as_u16(), throttled.header("retry-after")),
+        (429, Some("60"))
+    );
+}

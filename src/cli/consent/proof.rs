@@ -1,0 +1,116 @@
+//! Fetching the tokens that a consent is for: that alone shows that it was given.
+
+use std::{io, process::ExitCode, sync::Arc, time::Duration};
+
+use anyhow::bail;
+
+use crate::{
+    auth::{
+        AccessToken, TokenKey, aadsts,
+        error::NoToken,
+        identity::{Audience, Identity, Partner, TenantId},
+    },
+    cli::check,
+    config::Config,
+    error::Chain,
+    loopback::{Caught, Page},
+    serve,
+    upstream::Transport,
+};
+
+/// Whose consent is proven, and how.
+pub(super) struct Proof<'c> {
+    pub(super) config: &'c Config,
+    pub(super) transport: &'c Transport,
+    pub(super) identity: &'c Arc<Identity>,
+    pub(super) partner: &'c Partner,
+    /// The APIs, with a name for a person.
+    pub(super) audiences: Vec<(String, Audience)>,
+}
+
+impl Proof<'_> {
+    /// Proves the consent, and tells the person in the browser and the one at the terminal.
+    pub(super) async fn show(&self, caught: Caught, tenant: &TenantId) -> anyhow::Result<ExitCode> {
+        super::say("the administrator consented; asking for tokens as a proof")?;
+        if !self.reaches(tenant).await? {
+            let text = "Entra ID gives no token for this tenant yet; the program says why.";
+            caught.show(Page::failed(text)).await;
+            bail!("the consent is not proven: wait some minutes, then run `defender-proxy check`");
+        }
+        let text = "The application may act in this tenant now.";
+        caught.show(Page::done(text)).await;
+        self.introduce(tenant)?;
+        Ok(ExitCode::SUCCESS)
+    }
+
+    /// Asks for a token for each API, and says what it reaches; tells whether there was any.
+    async fn reaches(&self, tenant: &TenantId) -> anyhow::Result<bool> {
+        let mut any = false;
+        let mut pauses = PAUSES.into_iter();
+        for (label, audience) in &self.audiences {
+            let key = TokenKey {
+                identity: Arc::clone(&self.identity.name),
+                tenant: tenant.clone(),
+                audience: audience.clone(),
+            };
+            let outcome = match self.token(&key, &mut pauses).await {
+                Ok(token) => {
+                    any = true;
+                    format!("ok\n{}", check::describe(&token)?)
+                }
+                Err(none) => format!("FAILED\n  {}\n  to do: {}", Chain(&none), none.next_step()),
+            };
+            super::say(&format!("{label} ({audience}): {outcome}"))?;
+        }
+        Ok(any)
+    }
+
+    /// A consent takes some time to spread, and Entra ID minds many equal requests: so there are few pauses, for all APIs.
+    async fn token(
+        &self,
+        key: &TokenKey,
+        pauses: &mut impl Iterator<Item = Duration>,
+    ) -> Result<Arc<AccessToken>, NoToken> {
+        loop {
+            let none = match self.ask(key).await {
+                Ok(token) => return Ok(token),
+                Err(none) => none,
+            };
+            let cured = none.error.code().is_some_and(aadsts::is_cured_by_consent);
+            let Some(pause) = pauses.next().filter(|_| cured) else {
+                return Err(none);
+            };
+            tracing::info!(pause_s = pause.as_secs(), "the consent has not spread yet");
+            tokio::time::sleep(pause).await;
+        }
+    }
+
+    /// Asks with a cache of its own, which remembers no failure.
+    async fn ask(&self, key: &TokenKey) -> Result<Arc<AccessToken>, NoToken> {
+        let tokens = serve::tokens(self.config, self.transport);
+        tokens.get(self.identity, key).await
+    }
+
+    /// Says how a new customer gets into the configuration.
+    fn introduce(&self, tenant: &TenantId) -> io::Result<()> {
+        let customers = &self.partner.customers;
+        let known = customers.find(tenant.as_str());
+        match known.and_then(|place| customers.at(place)) {
+            Some((name, _)) => super::say(&format!(
+                "tenant {tenant} is customer {name}; a proxy that was refused asks again within a minute"
+            )),
+            None => super::say(&format!(
+                "add the customer to `customers` of [identity.{}], under a name of your choice:\n  NAME = \"{tenant}\"",
+                self.identity.name
+            )),
+        }
+    }
+}
+
+/// Between asking again.
+const PAUSES: [Duration; 4] = [
+    Duration::from_secs(1),
+    Duration::from_secs(2),
+    Duration::from_secs(4),
+    Duration::from_secs(8),
+];
