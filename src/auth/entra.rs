@@ -2,6 +2,7 @@
 //!
 //! Knows nothing of caching. Only this module sees the types of `oauth2`.
 
+mod device_grant;
 mod user_grants;
 
 use std::{
@@ -27,7 +28,10 @@ use super::{
 };
 use crate::{origin::Origin, throttle, upstream::HttpClient};
 
-pub use self::user_grants::{Authorizing, DeviceCode, Granted};
+pub use self::{
+    device_grant::DeviceCode,
+    user_grants::{Authorizing, Granted},
+};
 
 /// Fetches tokens for the identities of one cloud.
 #[derive(Clone, Debug)]

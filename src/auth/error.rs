@@ -267,7 +267,7 @@ impl TokenError {
                 "have an administrator grant consent to the app's delegated permissions; or sign in again, and consent yourself"
             }
             Self::Refused { refusal, .. } => refusal.next_step(),
-            Self::SignInRefused { refusal, .. } => refusal.next_step(),
+            Self::SignInRefused { refusal, .. } => refusal.users_step(),
             Self::Unavailable { .. } => {
                 "check the network, the HTTP proxy and the status of Entra ID; the proxy tries again by itself"
             }
@@ -341,6 +341,18 @@ impl Refusal {
         aadsts::class(&self.error, self.code)
     }
 
+    /// What to do about it, if it was a user who was refused.
+    #[must_use]
+    pub fn users_step(&self) -> &'static str {
+        match self.code {
+            Some(NO_CREDENTIAL | NO_CREDENTIAL_IN_BODY) => {
+                "set \"Allow public client flows\" for the app in the Entra portal (Authentication): a user's app has no credential"
+            }
+            Some(WRONG_PASSWORD) => "check the user's name and password",
+            _ => self.next_step(),
+        }
+    }
+
     /// What to do about it.
     #[must_use]
     pub fn next_step(&self) -> &'static str {
@@ -390,6 +402,9 @@ fn because(ended: Option<&Refusal>) -> String {
 const LOOP_DETECTED: u32 = 50_196;
 const BLOCKED_BY_POLICY: u32 = 53_003;
 const NO_CONSENT: u32 = 65_001;
+const NO_CREDENTIAL: u32 = 7_000_216;
+const NO_CREDENTIAL_IN_BODY: u32 = 7_000_218;
+const WRONG_PASSWORD: u32 = 50_126;
 /// The refresh token is malformed, expired (by time, by lack of use, by the sign-in frequency), or revoked.
 const ENDED: [u32; 5] = [70_000, 70_008, 700_082, 70_043, 50_173];
 /// A `Retry-After` beyond this is taken for a mistake, as Microsoft's own libraries do.

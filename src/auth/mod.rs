@@ -269,15 +269,7 @@ impl Shared {
                     customer: customer.map(Arc::new),
                     ..Failure::new(error, current.failure.as_ref())
                 };
-                let answer = failure.to_answer();
-                if failure.is_old_news() {
-                    tracing::debug!(identity = %key.identity, audience = %key.audience, "still no sign-in");
-                } else {
-                    tracing::warn!(identity = %key.identity, tenant = %key.tenant, audience = %key.audience,
-                        serves_on = current.live().is_some(), retry_in_s = answer.retry_in.as_secs(),
-                        error = %Chain(&answer), next = answer.next_step(), consent_url = answer.consent_url(),
-                        trace_id = answer.error.trace_id(), "no token");
-                }
+                failure.report(key, current.live().is_some());
                 // A user who has to sign in again is told so, not what upstream says of their old token.
                 let is_over =
                     matches!(need, Need::Unrejected(_)) && failure.error.asks_for_sign_in();
@@ -422,6 +414,19 @@ impl Failure {
             customer: None,
             count,
         }
+    }
+
+    /// Tells the log why there is no token.
+    fn report(&self, key: &TokenKey, serves_on: bool) {
+        if self.is_old_news() {
+            tracing::debug!(identity = %key.identity, audience = %key.audience, "still no sign-in");
+            return;
+        }
+        let answer = self.to_answer();
+        tracing::warn!(identity = %key.identity, tenant = %key.tenant, audience = %key.audience,
+            serves_on, retry_in_s = answer.retry_in.as_secs(),
+            error = %Chain(&answer), next = answer.next_step(), consent_url = answer.consent_url(),
+            trace_id = answer.error.trace_id(), "no token");
     }
 
     /// A user who has to sign in is asked for every second or so; the log is told once.

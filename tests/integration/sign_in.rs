@@ -363,3 +363,23 @@ async fn of_several_users_one_is_named() {
         serde_json::from_str::<serde_json::Value>(line).expect(line);
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_app_that_is_not_public_is_told_from_a_missing_credential() {
+    let machine = Machine::new().await;
+    machine
+        .upstreams
+        .faults(json!({"token": [{"aadsts": 7_000_218}]}))
+        .await;
+    let login = machine.login(&["--no-browser"]);
+    let link = login.line(|line| line.starts_with("https://"));
+    let page = machine
+        .browse(&link, &format!("sandbox_user={ALICE}"))
+        .await;
+    let ended = login.end().await;
+    assert_eq!(ended.code, Some(1));
+    for text in [page.text(), ended.stderr] {
+        assert!(text.contains("AADSTS7000218"), "{text}");
+        assert!(text.contains("Allow public client flows"), "{text}");
+    }
+}

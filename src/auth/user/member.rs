@@ -1,12 +1,15 @@
 //! One user: what is kept of their sign-in, used and replaced.
 
+mod asking;
+mod failing;
+
 use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
 use super::{
-    Account, Enlisted, Prompt, SignInError, Way,
+    Enlisted, SignInError, Way,
     kept::Kept,
     prompter::Prompter,
     refusals::Refusals,
@@ -19,7 +22,7 @@ use crate::{
         entra::{Ask, Entra, unavailable},
         error::{Refusal, TokenError},
         identity::{SignIn, User},
-        secret::{Secret, SecretError},
+        secret::Secret,
     },
     error::Chain,
     origin::Origin,
@@ -97,6 +100,7 @@ impl Member {
             Ok(granted) => {
                 self.keep(&mut opened, &mut kept, granted.refresh_token)
                     .await;
+                *self.ended() = None;
                 Ok(granted.token)
             }
             Err(TokenError::Refused { refusal, .. }) => {
@@ -192,98 +196,6 @@ impl Member {
             Err(SignInError::Token(error)) => Err(error),
             Err(error) => Err(unavailable(key, &error.to_string())),
         }
-    }
-}
-
-/// The person who signs in.
-impl Member {
-    pub(super) async fn sign_in(
-        &self,
-        entra: &Entra,
-        (way, prompt): (Way, Prompt<'_>),
-    ) -> Result<Account, SignInError> {
-        let signing = SigningIn {
-            entra,
-            user: &self.user,
-            key: &self.key,
-            prompt,
-        };
-        // Not under the lock: a person takes their time, and the old sign-in serves meanwhile.
-        let (kept, _) = signing.by(way).await?;
-        let bytes = kept.to_bytes().ok_or(StoreError::Sealing)?;
-        self.store.open().await?.write(bytes).await?;
-        *self.ended() = None;
-        Ok(kept.account)
-    }
-
-    /// Is it for the running proxy to ask the person?
-    pub(super) fn is_asked(&self) -> bool {
-        self.store.is_memory() && !matches!(self.user.sign_in, SignIn::Password { .. })
-    }
-
-    /// Asks the person in the log, in the background, unless they have just been asked.
-    pub(super) fn ask(self: &Arc<Self>, entra: &Entra) {
-        if !self.prompter.may_ask() {
-            return;
-        }
-        let (member, entra) = (Arc::clone(self), entra.clone());
-        tokio::spawn(async move {
-            let identity = Arc::clone(&member.key.identity);
-            let prompt = |text: &str| tracing::warn!(identity = %identity, "{text}");
-            match member.sign_in(&entra, (Way::Configured, &prompt)).await {
-                Ok(account) => {
-                    tracing::info!(identity = %identity, account = account.name, "signed in");
-                }
-                Err(error) => {
-                    tracing::warn!(identity = %identity, error = %Chain(&error), "nobody has signed in");
-                }
-            }
-            member.prompter.asked();
-        });
-    }
-}
-
-/// Why there is no token.
-impl Member {
-    fn refused(&self, refusal: Refusal) -> TokenError {
-        TokenError::SignInRefused {
-            identity: self.key.identity.to_string(),
-            next: self.next(),
-            refusal: refusal.into(),
-        }
-    }
-
-    fn unreadable(&self, source: SecretError) -> TokenError {
-        TokenError::Credential {
-            identity: self.key.identity.to_string(),
-            source,
-        }
-    }
-
-    fn store_error(&self, source: StoreError) -> TokenError {
-        TokenError::Store {
-            identity: self.key.identity.to_string(),
-            source,
-        }
-    }
-
-    fn next(&self) -> String {
-        match (&self.user.sign_in, self.is_asked()) {
-            (SignIn::Password { .. }, _) => {
-                "check `username` and `password`; if the tenant asks for a second factor, set sign_in = \"browser\"".to_owned()
-            }
-            (_, true) if self.prompter.is_on() => {
-                "sign in as the proxy's log (its standard error) says".to_owned()
-            }
-            (_, true) => {
-                "store = \"memory\" keeps the sign-in in the running proxy only: call the proxy, or set store = \"keyring\" or \"file\"".to_owned()
-            }
-            (_, false) => format!("run `{}`", self.command),
-        }
-    }
-
-    fn ended(&self) -> MutexGuard<'_, Option<Refusal>> {
-        self.ended.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

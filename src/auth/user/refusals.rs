@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::auth::{error::Refusal, secret::Secret};
+use crate::auth::{aadsts::Class, error::Refusal, secret::Secret};
 
 /// Refusals by what was asked: another secret, or another question, is asked at once.
 #[derive(Debug, Default)]
@@ -26,8 +26,11 @@ impl Refusals {
         found.map(|(_, refusal, _)| refusal.clone())
     }
 
-    /// Lets a refusal stand for a time.
+    /// Lets a refusal stand for a time, unless it may pass by itself: for that the token cache has its own hold-off.
     pub(super) fn remember(&self, asked: (&Secret, &str), refusal: &Refusal, time: Duration) {
+        if refusal.class() == Class::Transient {
+            return;
+        }
         let hash = self.hasher.hash_one((asked.0.expose(), asked.1));
         self.list()
             .push((hash, refusal.clone(), Instant::now() + time));
@@ -59,5 +62,11 @@ mod tests {
         assert!(refusals.known(&new, "graph").is_none());
         refusals.remember((&old, "xdr"), &refusal, Duration::ZERO);
         assert!(refusals.known(&old, "xdr").is_none());
+        let passing = Refusal {
+            code: Some(90_033),
+            ..refusal
+        };
+        refusals.remember((&new, "graph"), &passing, Duration::from_mins(1));
+        assert!(refusals.known(&new, "graph").is_none());
     }
 }

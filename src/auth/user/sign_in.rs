@@ -143,6 +143,6 @@ fn again(refusal: &Refusal) -> &str {
             "run the command again, and accept what the browser asks"
         }
         "expired_token" | "bad_verification_code" => "run the command again, and be quicker",
-        _ => refusal.next_step(),
+        _ => refusal.users_step(),
     }
 }
