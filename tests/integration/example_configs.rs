@@ -104,7 +104,9 @@ fn folder() -> PathBuf {
 fn files() -> BTreeSet<String> {
     let entries = fs::read_dir(folder()).unwrap();
     let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
-    names.filter(|name| name.ends_with(".toml")).collect()
+    names
+        .filter(|name| Path::new(name).extension().is_some_and(|end| end == "toml"))
+        .collect()
 }
 
 /// What the examples ask their reader to set, and where the platforms of the stand-ins are.
