@@ -16,7 +16,8 @@ use crate::config::{Env, Fault};
 
 /// A document being read, and the faults found so far.
 pub(super) struct Document<'t> {
-    text: &'t str,
+    /// The bytes at which lines end, so that a file of thousands of customers is not read through for each.
+    line_ends: Vec<usize>,
     /// What relative paths are relative to.
     folder: &'t Path,
     env: Env<'t>,
@@ -25,9 +26,9 @@ pub(super) struct Document<'t> {
 }
 
 impl<'t> Document<'t> {
-    pub(super) fn new(text: &'t str, folder: &'t Path, env: Env<'t>) -> Self {
+    pub(super) fn new(text: &str, folder: &'t Path, env: Env<'t>) -> Self {
         Self {
-            text,
+            line_ends: memchr::memchr_iter(b'\n', text.as_bytes()).collect(),
             folder,
             env,
             faults: RefCell::default(),
@@ -74,8 +75,7 @@ impl<'t> Document<'t> {
 
     /// The line of a byte of the text, from 1.
     pub(super) fn line(&self, at: usize) -> usize {
-        let before = self.text.bytes().take(at);
-        1 + before.filter(|&byte| byte == b'\n').count()
+        1 + self.line_ends.partition_point(|&end| end < at)
     }
 }
 
