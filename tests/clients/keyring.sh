@@ -1,9 +1,10 @@
 #!/bin/sh
-# Signs in, serves and signs out with the keyring of a desktop: a D-Bus session and GNOME Keyring of their own.
+# Signs in, serves and signs out with the keyring of a desktop: a D-Bus session and GNOME Keyring of their own. The password stands
+# in the keyring as well.
 #
 #   tests/clients/keyring.sh [PROGRAM]        target/debug/defender-proxy by default
 #
-# Needs dbus-run-session (Debian: dbus), gnome-keyring-daemon (gnome-keyring) and curl.
+# Needs dbus-run-session (Debian: dbus), gnome-keyring-daemon (gnome-keyring), secret-tool (libsecret-tools) and curl.
 set -eu
 
 if [ -z "${KEYRING_INSIDE:-}" ]; then
@@ -12,7 +13,7 @@ if [ -z "${KEYRING_INSIDE:-}" ]; then
     trap 'rm -rf "$folder"' EXIT
     # A home of its own: nothing of the real keyring is touched.
     env KEYRING_INSIDE=1 PROGRAM="$program" FOLDER="$folder" HOME="$folder" XDG_RUNTIME_DIR="$folder" \
-        XDG_DATA_HOME="$folder/data" XDG_STATE_HOME="$folder/state" ALICE_PASSWORD=sandbox-password-do-not-use \
+        XDG_DATA_HOME="$folder/data" XDG_STATE_HOME="$folder/state" \
         dbus-run-session -- "$0" 2> "$folder/errors" || { cat "$folder/errors" >&2; exit 1; }
     exit 0
 fi
@@ -46,7 +47,7 @@ awk '
     /^\[identity\./ {
         print "[identity.alice]\nkind = \"user\"\ntenant = \"5a9db0c5-0000-4000-8000-000000000001\""
         print "client_id = \"5a9db0c5-0000-4000-8000-0000000000cc\"\nsign_in = \"password\""
-        print "username = \"alice@contoso.example\"\npassword = { env = \"ALICE_PASSWORD\" }\nstore = \"keyring\""
+        print "username = \"alice@contoso.example\"\npassword = { keyring = \"alice-password\" }\nstore = \"keyring\""
         skipping = 1
         next
     }
@@ -55,10 +56,15 @@ awk '
 ' "$FOLDER/sandbox.toml" > "$FOLDER/proxy.toml"
 
 cd "$FOLDER"
+if "$PROGRAM" login 2> missing.log; then fail "login found a password where none is"; fi
+grep 'the keyring has no entry with the service defender-proxy and the user name alice-password' missing.log > /dev/null ||
+    fail "login doesn't say what is missing"
+printf 'sandbox-password-do-not-use' |
+    secret-tool store --label='password of alice' service defender-proxy username alice-password
 "$PROGRAM" login 2>> login.log | grep 'signed in as alice@contoso.example' || fail "login failed"
 "$PROGRAM" check --offline 2>> login.log | grep 'alice@contoso.example has been signed in since' || fail "check failed"
-# From here on the keyring has what is needed.
-unset ALICE_PASSWORD
+# From here on the sign-in alone is enough.
+secret-tool clear service defender-proxy username alice-password
 "$PROGRAM" serve --listen 127.0.0.1:0 > serve.out 2> serve.log &
 proxy=$!
 url=$(line serve.out 'listening on ')
