@@ -17,6 +17,7 @@ use super::api::{Answer, Call, RequestIds};
 use super::blobs::{self, Limit};
 use super::counters::InFlight;
 use super::effects::{ApiFault, Effect, HuntingFault, Plain, StatusFault, Wait};
+use super::entra::NO_HSTS;
 use super::family;
 use super::gate::{self, BearerFault};
 use super::outgoing::Outgoing;
@@ -264,7 +265,7 @@ impl Exchange<'_> {
             ),
             (
                 HeaderName::from_static("strict-transport-security"),
-                HeaderValue::from_static("max-age=31536000"),
+                HeaderValue::from_static(NO_HSTS),
             ),
         ];
         match self.listener {
