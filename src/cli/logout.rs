@@ -29,7 +29,10 @@ impl Logout {
         let mut out = io::stdout().lock();
         let (name, store) = (&identity.name, place(&sign_ins, &identity));
         if was_there {
-            writeln!(out, "identity {name}: signed out, removed from {store}")?;
+            writeln!(
+                out,
+                "identity {name}: signed out, removed from {store}\n  a proxy that runs goes on with the tokens it has, for an hour or so: stop it if that must not be"
+            )?;
         } else {
             writeln!(
                 out,
