@@ -270,9 +270,10 @@ impl Shared {
                     ..Failure::new(error, current.failure.as_ref())
                 };
                 failure.report(key, current.live().is_some());
-                // A user who has to sign in again is told so, not what upstream says of their old token.
-                let is_over =
-                    matches!(need, Need::Unrejected(_)) && failure.error.asks_for_sign_in();
+                // A user whose sign-in has ended is told so, not what upstream says of their old token. One whose sign-in is good, but
+                // not for what was challenged, keeps the token for everything else.
+                let is_over = matches!(need, Need::Unrejected(_))
+                    && matches!(*failure.error, TokenError::NotSignedIn { .. });
                 Entry {
                     token: current.token.clone().filter(|_| !is_over),
                     failure: Some(failure),

@@ -260,6 +260,27 @@ async fn a_revoked_user_is_told_to_sign_in_and_then_works_on() {
         .expect("signed in");
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_user_who_can_not_meet_a_challenge_keeps_the_token_for_the_rest() {
+    let upstreams = Upstreams::start().await;
+    let password = "sign_in = \"password\"\nusername = \"alice@contoso.example\"\npassword = { env = \"PASSWORD\" }";
+    sign_in(&upstreams.write_config(&of_alice(&upstreams, password))).await;
+    let (mut command, log) =
+        serve_command(&upstreams, &of_alice(&upstreams, "sign_in = \"browser\""));
+    command.env("STORE_KEY", "key-of-the-tests");
+    let proxy = Proxy::spawn(command, log);
+    assert_eq!(proxy.get(GRAPH).await.status, StatusCode::OK);
+    let before = upstreams.token_requests().await;
+    upstreams
+        .faults(json!({"api": [{"claims_challenge": true}], "token": [{"aadsts": 50076}]}))
+        .await;
+    let challenged = proxy.get(GRAPH).await;
+    assert_eq!(challenged.status, 503, "{}", challenged.text());
+    assert_eq!(challenged.json()["aadsts"], 50_076);
+    assert_eq!(proxy.get(GRAPH).await.status, StatusCode::OK);
+    assert_eq!(upstreams.token_requests().await, before + 1);
+}
+
 async fn revoke(upstreams: &Upstreams, whom: Value) {
     upstreams
         .control(Method::POST, "/_sandbox/revoke", whom)
