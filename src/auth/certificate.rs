@@ -63,6 +63,16 @@ struct Held {
     digest: [u8; 32],
     signer: Arc<Signer>,
     warned: Option<Instant>,
+    /// What the file held, and when, if that was of no use.
+    doubted: Option<([u8; 32], Instant)>,
+}
+
+impl Held {
+    /// Was this found to be of no use a moment ago? A password may come later than its file, so not for ever.
+    fn doubts(&self, digest: [u8; 32]) -> bool {
+        self.doubted
+            .is_some_and(|(bytes, at)| bytes == digest && at.elapsed() < DOUBT)
+    }
 }
 
 impl Certificates {
@@ -103,17 +113,26 @@ impl Certificates {
     ) -> Result<Arc<Signer>, CertificateError> {
         let bytes = secret::read_file(&certificate.file).await?;
         let digest = sha256(&bytes);
-        if let Some(held) = held.filter(|held| held.digest == digest) {
+        let doubt = |_: &CertificateError| {
+            if let Some(held) = self.lock().get_mut(&certificate.file) {
+                held.doubted = Some((digest, Instant::now()));
+            }
+        };
+        let known = |held: &&Held| held.digest == digest || held.doubts(digest);
+        if let Some(held) = held.filter(known) {
             return Ok(Arc::clone(&held.signer));
         }
-        let signer = Arc::new(certificate.decode(bytes).await?);
+        let signer = Arc::new(certificate.decode(bytes).await.inspect_err(doubt)?);
         if held.is_some() {
+            // One for next week, put there early, is of no use yet.
+            signer.check_time(SystemTime::now()).inspect_err(doubt)?;
             tracing::info!(file = %certificate.file.display(), ends = day(signer.ends()), "the certificate was rotated");
         }
         let new = Held {
             digest,
             signer: Arc::clone(&signer),
             warned: None,
+            doubted: None,
         };
         self.lock().insert(certificate.file.clone(), new);
         Ok(signer)
@@ -158,6 +177,8 @@ fn sha256(bytes: &[u8]) -> [u8; 32] {
 
 /// How long before the end of a certificate its owner is told.
 pub const WARN_BEFORE: Duration = Duration::from_hours(30 * 24);
+/// How long a file that was of no use isn't tried again, unless it changes.
+const DOUBT: Duration = Duration::from_secs(30);
 const WARN_EVERY: Duration = Duration::from_hours(24);
 
 #[cfg(test)]

@@ -49,6 +49,9 @@ pub enum CertificateError {
     /// RSA, but of a size that can't be used.
     #[error("its RSA key has {0} bits: make a new certificate with 2048, 3072 or 4096 bits")]
     KeySize(usize),
+    /// The key is not RSA, or its numbers are not such as can sign safely.
+    #[error("its private key is no RSA key that can sign: make a new certificate with an RSA key")]
+    UnusableKey,
     /// The certificate is another's.
     #[error(
         "its private key belongs to none of its certificates: put those that belong together into one file"

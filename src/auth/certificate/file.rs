@@ -43,6 +43,9 @@ impl Contents {
         let publics = publics(&certificates)?;
         let keys = self.keys.iter().map(|der| PrivateKey::from_der(der));
         let keys: Vec<_> = keys.filter_map(Result::ok).collect();
+        if keys.is_empty() {
+            return Err(CertificateError::UnusableKey);
+        }
         keys.into_iter()
             .find_map(|key| belonging(&key, &publics).map(|found| Signer::new(key, found)))
             .ok_or(CertificateError::Mismatch)

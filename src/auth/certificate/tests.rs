@@ -255,6 +255,8 @@ async fn a_rotated_file_signs_at_once_and_a_broken_one_leaves_the_last() {
     let next = lasting(-1, 100);
     fs::write(&case.certificate.file, &next[..next.len() / 2]).unwrap();
     assert_eq!(thumbprint().await.as_deref(), Some(SHA256));
+    fs::write(&case.certificate.file, lasting(1, 100)).unwrap();
+    assert_eq!(thumbprint().await.as_deref(), Some(SHA256), "not yet valid");
     fs::remove_file(&case.certificate.file).unwrap();
     assert_eq!(thumbprint().await.as_deref(), Some(SHA256));
     let whole = case.dir.path().join("next.pem");
