@@ -222,17 +222,19 @@ pub(super) async fn read_file(path: &Path) -> Result<Bytes, SecretError> {
 async fn read_keyring(name: &str) -> Result<Bytes, SecretError> {
     let owned = name.to_owned();
     let read = tokio::task::spawn_blocking(move || keyring::read(&owned));
+    let unusable = |why: &str| Err(KeyringError::Unusable(why.to_owned()));
+    let read = match time::timeout(KEYRING_TIME, read).await {
+        Ok(Ok(read)) => read,
+        Ok(Err(_)) => unusable("the program is stopping"),
+        Err(_) => unusable("nobody has unlocked it"),
+    };
     let name = || name.to_owned();
-    match read.await {
-        Ok(Ok(Some(bytes))) => Ok(bytes),
-        Ok(Ok(None)) => Err(SecretError::NoEntry { name: name() }),
-        Ok(Err(source)) => Err(SecretError::Keyring {
+    match read {
+        Ok(Some(bytes)) => Ok(bytes),
+        Ok(None) => Err(SecretError::NoEntry { name: name() }),
+        Err(source) => Err(SecretError::Keyring {
             name: name(),
             source,
-        }),
-        Err(_) => Err(SecretError::Keyring {
-            name: name(),
-            source: KeyringError::Unusable("the program is stopping".to_owned()),
         }),
     }
 }
@@ -321,6 +323,8 @@ fn is_first_warning(path: &Path) -> bool {
 
 const LIMIT: usize = 64 * 1024;
 const COMMAND_TIME: Duration = Duration::from_secs(30);
+/// A person may have to type a password.
+const KEYRING_TIME: Duration = Duration::from_secs(30);
 
 #[cfg(test)]
 mod tests {
