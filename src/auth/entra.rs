@@ -176,7 +176,7 @@ struct ErrorBody<'a> {
     error: Cow<'a, str>,
     suberror: Option<Box<str>>,
     #[serde(default)]
-    error_codes: Vec<u32>,
+    error_codes: Option<Vec<u32>>,
     trace_id: Option<String>,
 }
 
@@ -185,7 +185,7 @@ fn refusal(response: &Response<Vec<u8>>) -> Option<CallError> {
     let refusal = Refusal {
         error: body.error.into_owned(),
         suberror: body.suberror,
-        code: body.error_codes.first().copied(),
+        code: body.error_codes.unwrap_or_default().first().copied(),
         trace_id: body.trace_id,
         retry_after: throttle::retry_after(response.headers()),
     };

@@ -58,8 +58,11 @@ impl Endpoint {
     }
 
     fn app_service(url: &str, header: &str) -> Self {
-        let (Some(url), Ok(mut header)) = (parse(url), HeaderValue::from_str(header)) else {
+        let Some(url) = parse(url) else {
             return Self::Unusable(PlatformError::Variable("IDENTITY_ENDPOINT"));
+        };
+        let Ok(mut header) = HeaderValue::from_str(header) else {
+            return Self::Unusable(PlatformError::Header);
         };
         header.set_sensitive(true);
         Self::AppService { url, header }

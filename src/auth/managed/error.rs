@@ -16,6 +16,9 @@ pub enum PlatformError {
     /// A variable of the platform is no URL.
     #[error("the environment variable {0} is no http:// or https:// URL")]
     Variable(&'static str),
+    /// The platform's header has a line break or the like in it.
+    #[error("the environment variable IDENTITY_HEADER can't stand in a header")]
+    Header,
     /// A machine connected by Azure Arc has its own identity only.
     #[error("a machine connected by Azure Arc has no user-assigned identity")]
     UserAssigned,
@@ -62,6 +65,7 @@ impl PlatformError {
             Self::Unreachable { .. } | Self::Busy { .. } | Self::NoToken(_) => Class::Transient,
             Self::Unsupported(_)
             | Self::Variable(_)
+            | Self::Header
             | Self::UserAssigned
             | Self::Resource
             | Self::NoIdentity(_)
@@ -85,7 +89,9 @@ impl PlatformError {
     pub fn next_step(&self) -> &'static str {
         match self {
             Self::Unsupported(_) => "configure another credential, such as a certificate",
-            Self::Variable(_) => "unset it, or set it to what the platform documents",
+            Self::Variable(_) | Self::Header => {
+                "unset it, or set it to what the platform documents"
+            }
             Self::UserAssigned => "remove the selection: `managed_identity = true`",
             Self::Unreachable { .. } => {
                 "check that this machine is in Azure (or connected by Azure Arc) and has a managed identity; elsewhere configure another credential"
