@@ -7,6 +7,8 @@
 mod metadata;
 mod tokens;
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use http::{
     HeaderValue, Method, Request, Response, StatusCode,
@@ -148,7 +150,11 @@ async fn read<B>(body: B) -> Result<Bytes, Error>
 where
     B: Body<Data = Bytes, Error: Into<BoxError>>,
 {
-    match Limited::new(body, LARGEST).collect().await {
+    let whole = Limited::new(body, LARGEST).collect();
+    let Ok(read) = tokio::time::timeout(PATIENCE, whole).await else {
+        return Err(Error::BadRequest("a token request takes too long"));
+    };
+    match read {
         Ok(body) => Ok(body.to_bytes()),
         Err(error) if error.is::<LengthLimitError>() => Err(Error::BadRequest(
             "a token request of more than 64 KiB is refused",
@@ -183,6 +189,8 @@ fn refused<T: From<Vec<u8>>>(answer: &Value) -> Response<T> {
 const RESERVED: [&str; 4] = ["api", "beta", "t", "v1.0"];
 /// The largest token request that is read, in bytes. One with an assertion is a few KiB.
 const LARGEST: usize = 64 * 1024;
+/// How long a client may take to send it.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 #[cfg(test)]
 mod tests {

@@ -12,7 +12,8 @@ if [ -z "${KEYRING_INSIDE:-}" ]; then
     folder=$(mktemp -d)
     trap 'rm -rf "$folder"' EXIT
     # A home of its own: nothing of the real keyring is touched.
-    env KEYRING_INSIDE=1 PROGRAM="$program" FOLDER="$folder" HOME="$folder" XDG_RUNTIME_DIR="$folder" \
+    env -u DEFENDER_PROXY_CONFIG -u http_proxy -u HTTP_PROXY -u https_proxy -u HTTPS_PROXY -u all_proxy -u ALL_PROXY \
+        KEYRING_INSIDE=1 PROGRAM="$program" FOLDER="$folder" HOME="$folder" XDG_RUNTIME_DIR="$folder" \
         XDG_DATA_HOME="$folder/data" XDG_STATE_HOME="$folder/state" \
         dbus-run-session -- "$0" 2> "$folder/errors" || { cat "$folder/errors" >&2; exit 1; }
     exit 0
