@@ -29,6 +29,7 @@ use std::{
 use moka::{
     future::Cache,
     ops::compute::{CompResult, Op},
+    policy::EvictionPolicy,
 };
 use tokio::runtime::Handle;
 
@@ -73,10 +74,7 @@ impl Tokens {
     /// A cache over `source` whose fetches run on `runtime`.
     #[must_use]
     pub fn new(source: Source, runtime: Handle) -> Self {
-        let entries = Cache::builder()
-            .max_capacity(CAPACITY)
-            .time_to_idle(IDLE)
-            .build();
+        let entries = cache(CAPACITY);
         Self {
             shared: Arc::new(Shared {
                 source,
@@ -452,6 +450,16 @@ impl Failure {
     }
 }
 
+/// Where entries are kept: those that were used last. (moka's usual policy turns newcomers away when it is full, and with them the
+/// memory of a refusal.)
+fn cache(capacity: u64) -> Cache<TokenKey, Arc<Entry>> {
+    Cache::builder()
+        .max_capacity(capacity)
+        .eviction_policy(EvictionPolicy::lru())
+        .time_to_idle(IDLE)
+        .build()
+}
+
 /// How old a token must be before another refusal fetches a new one, after `refreshes` in a row that didn't help.
 fn rest(refreshes: u32) -> Duration {
     match refreshes {
@@ -472,6 +480,31 @@ const IDLE: Duration = Duration::from_hours(26);
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn a_full_cache_keeps_the_newcomer_and_drops_what_was_idle_longest() {
+        let key = |number: u32| TokenKey {
+            identity: "mssp".into(),
+            tenant: format!("00000000-0000-0000-0000-{number:012}")
+                .parse()
+                .unwrap(),
+            audience: "https://graph.microsoft.com".parse().unwrap(),
+        };
+        let entries = cache(10);
+        for number in 0..10 {
+            entries.insert(key(number), Arc::default()).await;
+        }
+        for _ in 0..50 {
+            for number in 1..10 {
+                assert!(entries.get(&key(number)).await.is_some());
+            }
+        }
+        entries.insert(key(10), Arc::default()).await;
+        entries.run_pending_tasks().await;
+        assert!(entries.get(&key(10)).await.is_some());
+        assert!(entries.get(&key(0)).await.is_none());
+        assert_eq!(entries.entry_count(), 10);
+    }
 
     #[test]
     fn refusals_in_a_row_slow_down() {
