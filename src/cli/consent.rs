@@ -54,7 +54,7 @@ impl Consent {
         let asked = named
             .map(|_| token::tenant(&identity, named))
             .transpose()
-            .context("the customer is not in the configuration (leave it out to add a new one)")?;
+            .context("leave the customer out to add a new one")?;
         let proof = Proof {
             config: &config,
             transport: &Transport::new(&config.upstream)?,
@@ -127,11 +127,15 @@ fn say(text: &str) -> io::Result<()> {
 /// The one partner, or the identity that is named.
 fn pick(config: &Config, name: Option<&str>) -> anyhow::Result<Arc<Identity>> {
     let is_partner = |identity: &&Arc<Identity>| matches!(identity.kind, Kind::Partner(_));
-    let mut partners = config.identities.iter().filter(is_partner);
-    match (name, partners.next(), partners.next()) {
-        (None, Some(only), None) => Ok(Arc::clone(only)),
-        (None, None, _) => bail!("the configuration has no identity of kind \"partner\""),
-        _ => token::pick(config, name),
+    let partners: Vec<_> = config.identities.iter().filter(is_partner).collect();
+    match (name, partners.as_slice()) {
+        (Some(_), _) => token::pick(config, name),
+        (None, [only]) => Ok(Arc::clone(only)),
+        (None, []) => bail!("the configuration has no identity of kind \"partner\""),
+        (None, several) => {
+            let names: Vec<&str> = several.iter().map(|partner| &*partner.name).collect();
+            bail!("say which partner with --identity: {}", names.join(", "))
+        }
     }
 }
 

@@ -122,10 +122,15 @@ pub(super) fn tenant(identity: &Identity, customer: Option<&str>) -> anyhow::Res
     };
     let place = selection.among(&partner.customers).map_err(|error| {
         let names = error.listed().map(Listed::to_string).unwrap_or_default();
-        anyhow::anyhow!(
-            "say which customer of identity {} with --customer: {names}",
-            identity.name
-        )
+        let name = &identity.name;
+        match customer {
+            Some(customer) => {
+                anyhow::anyhow!("identity {name} has no customer '{customer}'; it has: {names}")
+            }
+            None => {
+                anyhow::anyhow!("say which customer of identity {name} with --customer: {names}")
+            }
+        }
     })?;
     let customer = partner.customers.at(place).context("no customer")?;
     Ok(customer.1.clone())
@@ -139,6 +144,7 @@ pub(super) fn text(token: &AccessToken) -> anyhow::Result<&str> {
         .context("the token is no bearer token")
 }
 
+/// The only identity, or the one that is named.
 pub(super) fn pick(config: &Config, name: Option<&str>) -> anyhow::Result<Arc<Identity>> {
     let found = match name {
         Some(name) => config

@@ -10,7 +10,6 @@ use crate::config::reader::Table;
 use crate::config::value::Value;
 use crate::config::{application, credential};
 use crate::customer::is_alias;
-use crate::origin::is_loopback;
 
 pub(super) fn read(table: &mut Table<'_>) -> Option<Kind> {
     let client_id = application::read_client_id(table);
@@ -78,7 +77,8 @@ fn read_redirect(value: &Value<'_>) -> Option<String> {
     let good = Url::parse(text).is_ok_and(|url| {
         let host = url.host_str().unwrap_or_default();
         let plain = url.username().is_empty() && url.password().is_none();
-        let local = is_loopback(host) && host != "[::1]";
+        // Here the proxy listens for the answer.
+        let local = host == "localhost" || host == "127.0.0.1";
         let secure = url.scheme() == "https" || (url.scheme() == "http" && local);
         secure && plain && url.query().is_none() && url.fragment().is_none()
     });

@@ -32,20 +32,26 @@ impl Proof<'_> {
     /// Proves the consent, and tells the person in the browser and the one at the terminal.
     pub(super) async fn show(&self, caught: Caught, tenant: &TenantId) -> anyhow::Result<ExitCode> {
         super::say("the administrator consented; asking for tokens as a proof")?;
-        if !self.reaches(tenant).await? {
-            let text = "Entra ID gives no token for this tenant yet; the program says why.";
-            caught.show(Page::failed(text)).await;
-            bail!("the consent is not proven: wait some minutes, then run `defender-proxy check`");
-        }
-        let text = "The application may act in this tenant now.";
-        caught.show(Page::done(text)).await;
+        let refused = self.refused(tenant).await?;
         self.introduce(tenant)?;
-        Ok(ExitCode::SUCCESS)
+        if refused.is_empty() {
+            let text = "The application may act in this tenant now.";
+            caught.show(Page::done(text)).await;
+            return Ok(ExitCode::SUCCESS);
+        }
+        let text = "Entra ID doesn't give the application all tokens for this tenant; the program says why.";
+        caught.show(Page::failed(text)).await;
+        if refused.iter().all(is_cured) {
+            bail!(
+                "the consent is not proven yet: wait some minutes, then run the same command again"
+            );
+        }
+        bail!("the consent is not proven: see what is to do above");
     }
 
-    /// Asks for a token for each API, and says what it reaches; tells whether there was any.
-    async fn reaches(&self, tenant: &TenantId) -> anyhow::Result<bool> {
-        let mut any = false;
+    /// Asks for a token for each API, and says what it reaches. The refusals.
+    async fn refused(&self, tenant: &TenantId) -> anyhow::Result<Vec<NoToken>> {
+        let mut refused = Vec::new();
         let mut pauses = PAUSES.into_iter();
         for (label, audience) in &self.audiences {
             let key = TokenKey {
@@ -54,15 +60,16 @@ impl Proof<'_> {
                 audience: audience.clone(),
             };
             let outcome = match self.token(&key, &mut pauses).await {
-                Ok(token) => {
-                    any = true;
-                    format!("ok\n{}", check::describe(&token)?)
+                Ok(token) => format!("ok\n{}", check::describe(&token)?),
+                Err(none) => {
+                    let told = format!("FAILED\n  {}\n  to do: {}", Chain(&none), none.next_step());
+                    refused.push(none);
+                    told
                 }
-                Err(none) => format!("FAILED\n  {}\n  to do: {}", Chain(&none), none.next_step()),
             };
             super::say(&format!("{label} ({audience}): {outcome}"))?;
         }
-        Ok(any)
+        Ok(refused)
     }
 
     /// A consent takes some time to spread, and Entra ID minds many equal requests: so there are few pauses, for all APIs.
@@ -76,8 +83,7 @@ impl Proof<'_> {
                 Ok(token) => return Ok(token),
                 Err(none) => none,
             };
-            let cured = none.error.code().is_some_and(aadsts::is_cured_by_consent);
-            let Some(pause) = pauses.next().filter(|_| cured) else {
+            let Some(pause) = pauses.next().filter(|_| is_cured(&none)) else {
                 return Err(none);
             };
             tracing::info!(pause_s = pause.as_secs(), "the consent has not spread yet");
@@ -105,6 +111,11 @@ impl Proof<'_> {
             )),
         }
     }
+}
+
+/// May it pass when the consent has spread?
+fn is_cured(none: &NoToken) -> bool {
+    none.error.code().is_some_and(aadsts::is_cured_by_consent)
 }
 
 /// Between asking again.
