@@ -78,6 +78,10 @@ const EXAMPLES: &[Example] = &[
         ..PARTNER
     },
     Example {
+        name: "partner-managed-identity.toml",
+        ..PARTNER
+    },
+    Example {
         name: "partner-secret.toml",
         ..PARTNER
     },

@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::{
     credentials::{sandbox_file, serve},
     customers::{CONTOSO, FABRIKAM, tenant},
-    support::{Proxy, Upstreams, header},
+    support::{PATIENCE, Proxy, Upstreams, header},
 };
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -75,7 +75,10 @@ async fn serves_both(name: &str) {
     upstreams.wait("token_requests=4").await;
     for customer in [("contoso", CONTOSO), ("fabrikam", FABRIKAM)] {
         // The answer of Entra ID may still be on its way, while the first token serves.
-        while !tokens.insert(served(&upstreams, &proxy, customer).await) {}
+        let renewed = async { while !tokens.insert(served(&upstreams, &proxy, customer).await) {} };
+        tokio::time::timeout(PATIENCE, renewed)
+            .await
+            .expect("a new token");
     }
     assert_eq!(tokens.len(), 4);
 }
