@@ -11,6 +11,7 @@ pub mod claims;
 pub mod consent;
 pub mod credential;
 pub mod entra;
+mod entry;
 pub mod error;
 pub mod identity;
 pub mod keyring;
@@ -20,11 +21,7 @@ pub mod source;
 pub mod token;
 pub mod user;
 
-use std::{
-    pin::Pin,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{pin::Pin, sync::Arc, time::Duration};
 
 use moka::{
     future::Cache,
@@ -37,11 +34,11 @@ pub use self::token::AccessToken;
 use self::{
     consent::Customer,
     entra::Ask,
+    entry::{Entry, Failure, Need},
     error::{NoToken, TokenError},
     identity::{Audience, Identity, Kind, TenantId},
     source::Source,
 };
-use crate::error::Chain;
 
 /// What a token is good for.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -185,34 +182,6 @@ pub struct Rejected {
     pub claims: Option<String>,
 }
 
-/// Why a fetch may be needed; decided again under the key's lock, as another may have done it meanwhile.
-#[derive(Debug)]
-enum Need {
-    /// Any live token will do.
-    Any,
-    /// Upstream refused this one.
-    Unrejected(Rejected),
-    /// This one is near its end.
-    Newer(Arc<AccessToken>),
-}
-
-impl Need {
-    /// What the token request has to know of it: see [`Ask`].
-    fn ask(&self) -> (u32, Option<String>) {
-        match self {
-            Self::Any | Self::Newer(_) => (0, None),
-            Self::Unrejected(Rejected { token, claims }) => {
-                let refreshes = if token.is_live() {
-                    token.refreshes().saturating_add(1)
-                } else {
-                    0
-                };
-                (refreshes, claims.clone())
-            }
-        }
-    }
-}
-
 impl Shared {
     /// Replaces the entry by the outcome of a fetch, if `need` still asks for one.
     async fn update(
@@ -263,10 +232,7 @@ impl Shared {
             }
             Err(error) => {
                 let customer = Customer::of(identity, key, (self.source.login(), &error));
-                let failure = Failure {
-                    customer: customer.map(Arc::new),
-                    ..Failure::new(error, current.failure.as_ref())
-                };
+                let failure = Failure::new(error, current.failure.as_ref()).of(customer);
                 failure.report(key, current.live().is_some());
                 // A user whose sign-in has ended is told so, not what upstream says of their old token. One whose sign-in is good, but
                 // not for what was challenged, keeps the token for everything else.
@@ -344,112 +310,6 @@ impl Shared {
     }
 }
 
-/// A snapshot of what is known for a key; replaced whole, never changed.
-#[derive(Debug, Default)]
-struct Entry {
-    token: Option<Arc<AccessToken>>,
-    failure: Option<Failure>,
-}
-
-impl Entry {
-    /// What can be answered without a fetch.
-    fn known(&self) -> Option<Result<Arc<AccessToken>, NoToken>> {
-        if let Some(token) = self.live() {
-            token.note_use();
-            return Some(Ok(Arc::clone(token)));
-        }
-        self.failed().map(Err)
-    }
-
-    /// The failure for which nobody asks again yet.
-    fn failed(&self) -> Option<NoToken> {
-        let failure = self.failure.as_ref().filter(|failure| failure.holds())?;
-        Some(failure.to_answer())
-    }
-
-    /// Is a fetch unnecessary, or too early?
-    fn settles(&self, need: &Need) -> bool {
-        let is = |token: &Arc<AccessToken>| {
-            self.token
-                .as_ref()
-                .is_some_and(|held| Arc::ptr_eq(held, token))
-        };
-        let serves = match need {
-            Need::Newer(token) => !is(token),
-            Need::Unrejected(Rejected { token, .. }) if is(token) => {
-                token.is_live() && token.age() < rest(token.refreshes())
-            }
-            Need::Any | Need::Unrejected(_) => self.live().is_some(),
-        };
-        serves || self.holds_off()
-    }
-
-    fn live(&self) -> Option<&Arc<AccessToken>> {
-        self.token.as_ref().filter(|token| token.is_live())
-    }
-
-    fn holds_off(&self) -> bool {
-        self.failure.as_ref().is_some_and(Failure::holds)
-    }
-}
-
-/// The last failure, and until when it stands for an answer.
-#[derive(Debug)]
-struct Failure {
-    error: Arc<TokenError>,
-    customer: Option<Arc<Customer>>,
-    retry_at: Instant,
-    count: u32,
-}
-
-impl Failure {
-    fn new(error: TokenError, previous: Option<&Self>) -> Self {
-        let count = previous
-            .map_or(0, |previous| previous.count)
-            .saturating_add(1);
-        Self {
-            retry_at: Instant::now() + error.hold_off(count),
-            error: Arc::new(error),
-            customer: None,
-            count,
-        }
-    }
-
-    /// Tells the log why there is no token.
-    fn report(&self, key: &TokenKey, serves_on: bool) {
-        if self.is_old_news() {
-            tracing::debug!(identity = %key.identity, audience = %key.audience, "still no sign-in");
-            return;
-        }
-        let answer = self.to_answer();
-        tracing::warn!(identity = %key.identity, tenant = %key.tenant, audience = %key.audience,
-            serves_on, retry_in_s = answer.retry_in.as_secs(),
-            error = %Chain(&answer), next = answer.next_step(), consent_url = answer.consent_url(),
-            trace_id = answer.error.trace_id(), "no token");
-    }
-
-    /// A user who has to sign in is asked for every second or so; the log is told once.
-    fn is_old_news(&self) -> bool {
-        self.count > 1 && self.error.asks_for_sign_in()
-    }
-
-    fn to_answer(&self) -> NoToken {
-        NoToken {
-            error: Arc::clone(&self.error),
-            retry_in: self.remaining(),
-            customer: self.customer.clone(),
-        }
-    }
-
-    fn holds(&self) -> bool {
-        Instant::now() < self.retry_at
-    }
-
-    fn remaining(&self) -> Duration {
-        self.retry_at.saturating_duration_since(Instant::now())
-    }
-}
-
 /// Where entries are kept: those that were used last. (moka's usual policy turns newcomers away when it is full, and with them the
 /// memory of a refusal.)
 fn cache(capacity: u64) -> Cache<TokenKey, Arc<Entry>> {
@@ -458,16 +318,6 @@ fn cache(capacity: u64) -> Cache<TokenKey, Arc<Entry>> {
         .eviction_policy(EvictionPolicy::lru())
         .time_to_idle(IDLE)
         .build()
-}
-
-/// How old a token must be before another refusal fetches a new one, after `refreshes` in a row that didn't help.
-fn rest(refreshes: u32) -> Duration {
-    match refreshes {
-        0 => Duration::ZERO,
-        n => Duration::from_mins(1)
-            .saturating_mul(1 << (n - 1).min(3))
-            .min(Duration::from_mins(5)),
-    }
 }
 
 /// From one renewal that failed to the next, at least.
@@ -504,12 +354,6 @@ mod tests {
         assert!(entries.get(&key(10)).await.is_some());
         assert!(entries.get(&key(0)).await.is_none());
         assert_eq!(entries.entry_count(), 10);
-    }
-
-    #[test]
-    fn refusals_in_a_row_slow_down() {
-        let seconds: Vec<_> = (0..7).map(|n| rest(n).as_secs()).collect();
-        assert_eq!(seconds, [0, 60, 120, 240, 300, 300, 300]);
     }
 
     #[tokio::test]
