@@ -10,7 +10,7 @@ use std::{
 
 use super::{
     Enlisted, SignInError, Way,
-    kept::Kept,
+    kept::{Kept, Unread},
     prompter::Prompter,
     refusals::Refusals,
     sign_in::SigningIn,
@@ -74,12 +74,17 @@ impl Member {
         let Some(bytes) = opened.read().await? else {
             return Ok(None);
         };
-        let kept = Kept::from_bytes(&bytes);
-        if kept.is_none() {
-            tracing::warn!(identity = %self.key.identity, store = %self.store,
-                "what is kept there is no sign-in of this version: sign in again");
+        let place = self.store.to_string();
+        match Kept::from_bytes(&bytes, self.store.owner()) {
+            Ok(kept) => Ok(Some(kept)),
+            Err(Unread::Another) => Err(StoreError::Another { place }),
+            Err(Unread::Newer) => Err(StoreError::Newer { place }),
+            Err(Unread::Unknown) => {
+                tracing::warn!(identity = %self.key.identity, store = %self.store,
+                    "what is kept there is no sign-in of this program: sign in again");
+                Ok(None)
+            }
         }
-        Ok(kept)
     }
 
     /// One refresh, and the new refresh token stored in place of the old.
@@ -118,7 +123,7 @@ impl Member {
     /// Entra ID leaves the old refresh token valid, so a failure to store the new one loses nothing yet.
     async fn keep(&self, opened: &mut Opened, kept: &mut Kept, new: Option<Secret>) {
         kept.renew(new);
-        let stored = match kept.to_bytes() {
+        let stored = match kept.to_bytes(self.store.owner()) {
             Some(bytes) => opened.write(bytes).await,
             None => return,
         };

@@ -32,12 +32,13 @@ use crate::{
 /// Where one sign-in is kept. Clones share the place.
 #[derive(Clone, Debug)]
 pub struct Store {
+    name: String,
     place: Place,
 }
 
 #[derive(Clone, Debug)]
 enum Place {
-    Keyring(String),
+    Keyring,
     File {
         path: Option<PathBuf>,
         key: SecretSource,
@@ -55,7 +56,7 @@ impl Store {
             identity.name, user.tenant, user.client_id
         );
         let place = match &user.store {
-            StoreConfig::Keyring => Place::Keyring(name),
+            StoreConfig::Keyring => Place::Keyring,
             StoreConfig::File { path, key } => Place::File {
                 path: path
                     .clone()
@@ -64,7 +65,13 @@ impl Store {
             },
             StoreConfig::Memory => Place::Memory(Arc::default()),
         };
-        Self { place }
+        Self { name, place }
+    }
+
+    /// Whom a sign-in that is kept here is for.
+    #[must_use]
+    pub fn owner(&self) -> &str {
+        &self.name
     }
 
     /// Is it gone when the process ends?
@@ -80,7 +87,8 @@ impl Store {
     pub async fn open(&self) -> Result<Opened, StoreError> {
         let held = match &self.place {
             Place::Memory(kept) => Held::Memory(Arc::clone(kept).lock_owned().await),
-            Place::Keyring(name) => {
+            Place::Keyring => {
+                let name = &self.name;
                 let lock = folder::file(&format!("{}.lock", short("keyring", name)));
                 let lock = Lock::take(lock.ok_or(StoreError::NoFolder)?).await?;
                 Held::Outside(Arc::new(Outside::Keyring(name.clone(), lock)))
@@ -99,7 +107,7 @@ impl fmt::Display for Store {
     /// Where, in a sentence.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.place {
-            Place::Keyring(_) => f.write_str("the keyring of the operating system"),
+            Place::Keyring => f.write_str("the keyring of the operating system"),
             Place::File {
                 path: Some(path), ..
             } => write!(f, "the encrypted file {}", path.display()),
@@ -250,6 +258,22 @@ pub enum StoreError {
         /// The file.
         path: PathBuf,
     },
+    /// It is good for another login host, tenant, client or identity.
+    #[error(
+        "the sign-in in {place} is another identity's, tenant's or app's: give each its own `store_file`, or sign in again with `login`"
+    )]
+    Another {
+        /// The place.
+        place: String,
+    },
+    /// It can't be understood.
+    #[error(
+        "the sign-in in {place} was kept by a newer version of this program: use that one, or sign in again with `login`"
+    )]
+    Newer {
+        /// The place.
+        place: String,
+    },
     /// The system says no.
     #[error("cannot {what} {}: make file and folder this user's own", path.display())]
     File {
@@ -272,6 +296,11 @@ pub enum StoreError {
     /// There is no keyring, it is locked, or takes only short secrets.
     #[error("the sign-in can't be kept in the keyring: mend that, or set store = \"file\"")]
     Keyring(#[from] KeyringError),
+    /// Another process has it, perhaps.
+    #[error(
+        "store = \"memory\" keeps a sign-in in the running proxy only, which alone knows of it: stop the proxy to sign out"
+    )]
+    Memory,
     /// The runtime ends.
     #[error("the program is stopping")]
     Stopping,

@@ -26,7 +26,9 @@ impl Member {
         };
         // Not under the lock: a person takes their time, and the old sign-in serves meanwhile.
         let (kept, _) = signing.by(way).await?;
-        let bytes = kept.to_bytes().ok_or(StoreError::Sealing)?;
+        let bytes = kept
+            .to_bytes(self.store.owner())
+            .ok_or(StoreError::Sealing)?;
         self.store.open().await?.write(bytes).await?;
         *self.ended() = None;
         Ok(kept.account)
