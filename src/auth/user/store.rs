@@ -12,6 +12,7 @@ use std::{
     fmt, io,
     path::{Path, PathBuf},
     sync::Arc,
+    time::Duration,
 };
 
 use ring::digest;
@@ -217,11 +218,26 @@ async fn blocking<T: Send + 'static>(
     outside: &Arc<Outside>,
     work: impl FnOnce(&Outside) -> Result<T, StoreError> + Send + 'static,
 ) -> Result<T, StoreError> {
+    let patience = match **outside {
+        Outside::Keyring(..) => UNLOCKING,
+        Outside::File(..) => Duration::MAX,
+    };
     let outside = Arc::clone(outside);
-    tokio::task::spawn_blocking(move || work(&outside))
-        .await
-        .unwrap_or(Err(StoreError::Stopping))
+    within(patience, move || work(&outside)).await
 }
+
+async fn within<T: Send + 'static>(
+    patience: Duration,
+    work: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
+) -> Result<T, StoreError> {
+    match tokio::time::timeout(patience, tokio::task::spawn_blocking(work)).await {
+        Ok(ended) => ended.unwrap_or(Err(StoreError::Stopping)),
+        Err(_) => Err(StoreError::Waiting),
+    }
+}
+
+/// How long a person may take to unlock the keyring, while requests wait for it.
+const UNLOCKING: Duration = Duration::from_mins(1);
 
 /// A file name for a person to recognise, and for no other sign-in to have.
 fn short(name: &str, whole: &str) -> String {
@@ -296,6 +312,9 @@ pub enum StoreError {
     /// There is no keyring, it is locked, or takes only short secrets.
     #[error("the sign-in can't be kept in the keyring: mend that, or set store = \"file\"")]
     Keyring(#[from] KeyringError),
+    /// Nobody has unlocked the keyring.
+    #[error("the keyring waits to be unlocked: unlock it, or set store = \"file\"")]
+    Waiting,
     /// Another process has it, perhaps.
     #[error(
         "store = \"memory\" keeps a sign-in in the running proxy only, which alone knows of it: stop the proxy to sign out"
@@ -304,4 +323,21 @@ pub enum StoreError {
     /// The runtime ends.
     #[error("the program is stopping")]
     Stopping,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_keyring_that_nobody_unlocks_is_not_waited_for() {
+        let (unlock, locked) = std::sync::mpsc::channel::<()>();
+        let work = move || {
+            let _ = locked.recv();
+            Ok(())
+        };
+        let ended = within(Duration::from_millis(1), work).await;
+        assert!(matches!(ended, Err(StoreError::Waiting)), "{ended:?}");
+        drop(unlock);
+    }
 }
