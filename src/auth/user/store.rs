@@ -81,6 +81,17 @@ impl Store {
         matches!(self.place, Place::Memory(_))
     }
 
+    /// Damaged files that were set aside and that nobody has removed.
+    #[must_use]
+    pub fn set_aside(&self) -> Vec<PathBuf> {
+        match &self.place {
+            Place::File {
+                path: Some(path), ..
+            } => file::set_aside_before(path),
+            Place::File { path: None, .. } | Place::Keyring | Place::Memory(_) => Vec::new(),
+        }
+    }
+
     /// Waits until nobody else uses the sign-in, here or in another process.
     ///
     /// # Errors
