@@ -5,9 +5,12 @@ use std::sync::Arc;
 use super::Member;
 use crate::{
     auth::{
+        aadsts::Class,
         entra::Entra,
         identity::SignIn,
-        user::{Account, Prompt, SignInError, StoreError, Way, sign_in::SigningIn},
+        user::{
+            Account, Prompt, SignInError, StoreError, Way, prompter::Asked, sign_in::SigningIn,
+        },
     },
     error::Chain,
 };
@@ -48,15 +51,24 @@ impl Member {
         tokio::spawn(async move {
             let identity = Arc::clone(&member.key.identity);
             let prompt = |text: &str| tracing::warn!(identity = %identity, "{text}");
-            match member.sign_in(&entra, (Way::Configured, &prompt)).await {
+            let outcome = match member.sign_in(&entra, (Way::Configured, &prompt)).await {
                 Ok(account) => {
                     tracing::info!(identity = %identity, account = account.name, "signed in");
+                    Asked::SignedIn
                 }
                 Err(error) => {
                     tracing::warn!(identity = %identity, error = %Chain(&error), "nobody has signed in");
+                    asked_in_vain(&error)
                 }
-            }
-            member.prompter.asked();
+            };
+            member.prompter.asked(outcome);
         });
+    }
+}
+
+fn asked_in_vain(error: &SignInError) -> Asked {
+    match error {
+        SignInError::Token(error) if error.class() == Class::Transient => Asked::Unreached,
+        _ => Asked::Refused,
     }
 }
