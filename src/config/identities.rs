@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::auth::identity::{Identity, Kind, StoreConfig, User};
+use crate::auth::identity::{Identity, Kind, StoreConfig};
 use crate::config::reader::{Document, Table, advice};
 use crate::config::value::Value;
 use crate::config::{application, partner, secret, user};
@@ -131,12 +131,12 @@ fn refuse_shared_files(entries: &[(&str, Value<'_>)], read: &[(&str, Option<Arc<
 }
 
 fn store_file(identity: &Identity) -> Option<&Path> {
-    match &identity.kind {
-        Kind::User(User {
-            store: StoreConfig::File { path, .. },
-            ..
-        }) => path.as_deref(),
-        _ => None,
+    let Kind::User(user) = &identity.kind else {
+        return None;
+    };
+    match &user.store {
+        StoreConfig::File { path, .. } => path.as_deref(),
+        StoreConfig::Keyring | StoreConfig::Memory => None,
     }
 }
 
