@@ -90,7 +90,7 @@ impl SignIns {
         let opened = member.open().await?;
         match member.kept(&opened).await? {
             Some(kept) => member.refresh(entra, (opened, kept), (key, ask)).await,
-            None => member.begin(entra, opened, key).await,
+            None => member.begin(entra, opened, (key, ask)).await,
         }
     }
 

@@ -6,7 +6,7 @@ use super::Member;
 use crate::{
     auth::{
         aadsts::Class,
-        entra::Entra,
+        entra::{Ask, Entra},
         identity::SignIn,
         user::{
             Account, Prompt, SignInError, StoreError, Way, prompter::Asked, sign_in::SigningIn,
@@ -25,6 +25,7 @@ impl Member {
             entra,
             user: &self.user,
             key: &self.key,
+            ask: Ask::default(),
             prompt,
         };
         // Not under the lock: a person takes their time, and the old sign-in serves meanwhile.
@@ -67,8 +68,9 @@ impl Member {
 }
 
 fn asked_in_vain(error: &SignInError) -> Asked {
-    match error {
-        SignInError::Token(error) if error.class() == Class::Transient => Asked::Unreached,
-        _ => Asked::Refused,
+    if matches!(error, SignInError::Token(error) if error.class() == Class::Transient) {
+        Asked::Unreached
+    } else {
+        Asked::Refused
     }
 }
