@@ -135,6 +135,14 @@ pub enum TokenError {
         /// What Entra ID said.
         refusal: Box<Refusal>,
     },
+    /// A user was signed in without being asked, but not with all that is needed.
+    #[error("the sign-in of identity '{identity}' is of no use: {reason}")]
+    Unkept {
+        /// The identity's name in the configuration.
+        identity: String,
+        /// What is wrong, and what to do.
+        reason: String,
+    },
     /// The sign-in can't be read or kept.
     #[error("the sign-in of identity '{identity}' can't be had")]
     Store {
@@ -151,7 +159,10 @@ impl TokenError {
     pub fn class(&self) -> Class {
         match self {
             Self::Unavailable { .. } => Class::Transient,
-            Self::Credential { .. } | Self::Proof { .. } | Self::Broken { .. } => Class::Fatal,
+            Self::Credential { .. }
+            | Self::Proof { .. }
+            | Self::Broken { .. }
+            | Self::Unkept { .. } => Class::Fatal,
             Self::Platform { source, .. } => source.class(),
             Self::Refused { refusal, .. } => refusal.class(),
             Self::SignInRefused { refusal, .. } => user_class(refusal),
@@ -171,6 +182,7 @@ impl TokenError {
             | Self::Proof { .. }
             | Self::Platform { .. }
             | Self::Broken { .. }
+            | Self::Unkept { .. }
             | Self::Store { .. } => false,
         }
     }
@@ -197,6 +209,7 @@ impl TokenError {
             Self::Refused { refusal, .. } => transient(refusal.retry_after, failures),
             Self::SignInRefused { refusal, .. } => transient(refusal.retry_after, failures),
             Self::Unavailable { retry_after, .. } => transient(*retry_after, failures),
+            Self::Unkept { .. } => Duration::from_mins(1),
             // What Entra ID had answered by then is unknown.
             Self::Broken { .. } => backoff(failures),
             // Nothing was sent to Entra ID; the pause is for the machine that reads the secret.
@@ -250,6 +263,7 @@ impl TokenError {
             | Self::Proof { .. }
             | Self::Platform { .. }
             | Self::Broken { .. }
+            | Self::Unkept { .. }
             | Self::Store { .. } => None,
         }
     }
@@ -280,6 +294,9 @@ impl TokenError {
                 "report this as a bug of the proxy, with its log; it tries again by itself"
             }
             Self::NotSignedIn { next, .. } => next,
+            Self::Unkept { .. } => {
+                "compare `tenant` and `client_id`, and allow the app the delegated permissions openid and offline_access"
+            }
             Self::Store { .. } => {
                 "see to the place where the sign-in is kept; `defender-proxy check` says which it is"
             }
@@ -333,6 +350,12 @@ impl Refusal {
                 self.suberror.as_deref(),
                 Some("bad_token" | "token_expired")
             ) || self.code.is_some_and(|code| ENDED.contains(&code)))
+    }
+
+    /// Is it of the account and its password, whichever API the token is for?
+    #[must_use]
+    pub fn is_of_account(&self) -> bool {
+        self.code.is_some_and(|code| ACCOUNT.contains(&code))
     }
 
     /// What can be done about it.
@@ -405,6 +428,8 @@ const NO_CONSENT: u32 = 65_001;
 const NO_CREDENTIAL: u32 = 7_000_216;
 const NO_CREDENTIAL_IN_BODY: u32 = 7_000_218;
 const WRONG_PASSWORD: u32 = 50_126;
+/// Wrong password, locked, unknown user, expired password, or disabled.
+const ACCOUNT: [u32; 5] = [WRONG_PASSWORD, 50_053, 50_034, 50_055, 50_057];
 /// The refresh token is malformed, expired (by time, by lack of use, by the sign-in frequency), or revoked.
 const ENDED: [u32; 5] = [70_000, 70_008, 700_082, 70_043, 50_173];
 /// A `Retry-After` beyond this is taken for a mistake, as Microsoft's own libraries do.
@@ -458,6 +483,16 @@ mod tests {
                 "{error}"
             );
         }
+    }
+
+    #[test]
+    fn a_sign_in_of_no_use_waits_for_a_person() {
+        let error = TokenError::Unkept {
+            identity: "alice".to_owned(),
+            reason: "no refresh token".to_owned(),
+        };
+        assert_eq!(error.class(), Class::Fatal);
+        assert_eq!(error.hold_off(1), Duration::from_mins(1));
     }
 
     #[test]

@@ -90,7 +90,7 @@ impl SignIns {
         let opened = member.open().await?;
         match member.kept(&opened).await? {
             Some(kept) => member.refresh(entra, (opened, kept), (key, ask)).await,
-            None => member.begin(entra, opened, key).await,
+            None => member.begin(entra, opened, (key, ask)).await,
         }
     }
 
@@ -119,11 +119,19 @@ impl SignIns {
     /// Forgets a sign-in. Tells whether there was one.
     ///
     /// # Errors
-    /// When the store can't be written to.
+    /// When the store can't be written to, or holds another's sign-in, or is the memory of the running proxy.
     pub async fn sign_out(&self, identity: &str) -> Result<bool, StoreError> {
-        match self.members.get(identity) {
-            Some(member) => member.store.open().await?.remove().await,
-            None => Ok(false),
+        let Some(member) = self.members.get(identity) else {
+            return Ok(false);
+        };
+        if member.store.is_memory() {
+            return Err(StoreError::Memory);
+        }
+        let mut opened = member.store.open().await?;
+        // Signing out needs no key; but what can be read must not be another's.
+        match member.read(&opened).await {
+            Err(error @ StoreError::Another { .. }) => Err(error),
+            Ok(_) | Err(_) => opened.remove().await,
         }
     }
 
@@ -133,6 +141,7 @@ impl SignIns {
     /// When the store can't be read.
     pub async fn kept(&self, identity: &str) -> Result<Option<Kept>, StoreError> {
         match self.members.get(identity) {
+            Some(member) if member.is_asked() => Err(StoreError::Memory),
             Some(member) => member.read(&member.store.open().await?).await,
             None => Ok(None),
         }

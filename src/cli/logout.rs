@@ -9,7 +9,7 @@ use super::{
     ConfigArgs,
     login::{UserArgs, place},
 };
-use crate::serve;
+use crate::{auth::user::store::Store, serve};
 
 /// `logout`: forgets a sign-in.
 #[derive(Debug, Args)]
@@ -37,6 +37,14 @@ impl Logout {
             writeln!(
                 out,
                 "identity {name}: nobody was signed in, nothing is kept in {store}"
+            )?;
+        }
+        let store = sign_ins.store(name);
+        for left in store.into_iter().flat_map(Store::set_aside) {
+            writeln!(
+                out,
+                "  a damaged one is left, still sealed: remove {}",
+                left.display()
             )?;
         }
         Ok(ExitCode::SUCCESS)

@@ -1,8 +1,10 @@
 //! Reads `[identity.…]`.
 
+use std::collections::HashMap;
+use std::path::Path;
 use std::sync::Arc;
 
-use crate::auth::identity::{Identity, Kind};
+use crate::auth::identity::{Identity, Kind, StoreConfig};
 use crate::config::reader::{Document, Table, advice};
 use crate::config::value::Value;
 use crate::config::{application, partner, secret, user};
@@ -35,10 +37,10 @@ impl<'t> Identities<'t> {
             value.fault(NAMED);
             return none;
         }
-        let read = |(name, value): (&'t str, Value<'_>)| (name, read_one(name, &value));
-        Self {
-            entries: entries.into_iter().map(read).collect(),
-        }
+        let read = |(name, value): &(&'t str, Value<'_>)| (*name, read_one(name, value));
+        let read: Vec<_> = entries.iter().map(read).collect();
+        refuse_shared_files(&entries, &read);
+        Self { entries: read }
     }
 
     /// Those without a fault.
@@ -109,6 +111,33 @@ fn read_one(name: &str, value: &Value<'_>) -> Option<Arc<Identity>> {
         name: name.into(),
         kind: kind?,
     }))
+}
+
+/// A file keeps one sign-in.
+fn refuse_shared_files(entries: &[(&str, Value<'_>)], read: &[(&str, Option<Arc<Identity>>)]) {
+    let mut files: HashMap<&Path, &str> = HashMap::new();
+    for ((name, value), (_, identity)) in entries.iter().zip(read) {
+        let Some(file) = identity.as_deref().and_then(store_file) else {
+            continue;
+        };
+        let other = *files.entry(file).or_insert(name);
+        let value = value.table().and_then(|table| table.peek("store_file"));
+        if let Some(value) = value.filter(|_| other != *name) {
+            value.fault(format!(
+                "is already that of identity '{other}': give each its own file"
+            ));
+        }
+    }
+}
+
+fn store_file(identity: &Identity) -> Option<&Path> {
+    let Kind::User(user) = &identity.kind else {
+        return None;
+    };
+    match &user.store {
+        StoreConfig::File { path, .. } => path.as_deref(),
+        StoreConfig::Keyring | StoreConfig::Memory => None,
+    }
 }
 
 fn read_kind(table: &mut Table<'_>) -> Option<Kind> {

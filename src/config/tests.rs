@@ -244,6 +244,27 @@ fn several_identities_need_routes_that_name_them() {
 }
 
 #[test]
+fn users_share_no_file() {
+    let user = |name: &str, file: &str| {
+        format!(
+            "[identity.{name}]\nkind = \"user\"\ntenant = \"contoso.com\"\n\
+             client_id = \"5a9db0c5-0000-4000-8000-0000000000cc\"\nstore = \"file\"\n\
+             store_key = {{ env = \"KEY\" }}\nstore_file = \"{file}\"\n"
+        )
+    };
+    let shared = |file: &str| faults(&(user("alice", "a/one") + &user("bob", file)));
+    let own = |faults: Vec<String>| faults.iter().any(|fault| fault.contains("already that of"));
+    assert!(!own(shared("a/two")));
+    for file in ["a/one", "a/./one"] {
+        let faults = shared(file);
+        let found = faults
+            .iter()
+            .find(|fault| fault.starts_with("14 ") && fault.contains("identity 'alice'"));
+        assert!(found.is_some(), "{faults:?}");
+    }
+}
+
+#[test]
 fn cloud_and_times_are_read() {
     let text = format!(
         "{SOC}[cloud]\nregion = 'eu'\ndefender_xdr = 'https://localhost:4430'\n\

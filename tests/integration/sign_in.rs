@@ -234,6 +234,13 @@ async fn kept_in_memory_serve_asks_once() {
         ended.stderr
     );
 
+    for command in ["logout", "status"] {
+        let ended = machine.run(&[command]).await;
+        assert_eq!(ended.code, Some(1), "{command}");
+        let said = format!("{}{}", ended.stdout, ended.stderr);
+        assert!(said.contains("stop the proxy to sign out"), "{said}");
+    }
+
     let proxy = machine.serve();
     machine.upstreams.wait("device_polls=1").await;
     for target in EACH_AUDIENCE {

@@ -62,6 +62,24 @@ async fn a_damaged_file_is_set_aside_and_a_wrong_key_harms_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_file_of_another_identity_is_left_alone() {
+    let machine = Machine::new().await;
+    machine.signed_in().await;
+    let whole = fs::read(machine.file()).unwrap();
+    machine.edit("[identity.alice]", "[identity.bob]");
+    for command in ["token", "status", "logout"] {
+        let ended = machine.run(&[command]).await;
+        assert_eq!(ended.code, Some(1), "{command}");
+        let said = format!("{}{}", ended.stdout, ended.stderr);
+        assert!(said.contains("is another identity's"), "{command}: {said}");
+        assert_eq!(fs::read(machine.file()).unwrap(), whole, "{command}");
+    }
+    assert_eq!(machine.grants("refresh_token").await, 0);
+    machine.signed_in().await;
+    machine.run(&["token"]).await.ok();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_file_without_a_name_lies_in_the_state_folder() {
     let machine = Machine::with("store = \"file\"\nstore_key = { env = \"SIGN_IN_KEY\" }").await;
     machine.signed_in().await;

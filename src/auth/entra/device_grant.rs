@@ -16,11 +16,14 @@ use super::{
     ANSWER_LIMIT, CallError, Entra, Granted, refusal, token_error, told_apart, unavailable,
     user_grants::{granted, scopes},
 };
-use crate::auth::{
-    TokenKey,
-    aadsts::Class,
-    error::{Refusal, TokenError},
-    identity::User,
+use crate::{
+    auth::{
+        TokenKey,
+        aadsts::Class,
+        error::{Refusal, TokenError},
+        identity::User,
+    },
+    throttle,
 };
 
 /// A sign-in by device code that has begun.
@@ -73,7 +76,7 @@ impl Entra {
     ) -> Result<Granted, TokenError> {
         let polling = Polling {
             entra: self,
-            refusal: Mutex::default(),
+            last: Last::default(),
         };
         // Nobody can have signed in yet.
         tokio::time::sleep(code.0.interval()).await;
@@ -89,7 +92,7 @@ impl Entra {
             Ok(answer) => granted(&answer, key, (asked, 0)),
             Err(RequestTokenError::ServerResponse(_)) => Err(TokenError::Refused {
                 identity: key.identity.to_string(),
-                refusal: polling.refusal().unwrap_or_else(expired),
+                refusal: polling.last.take().unwrap_or_else(expired),
             }),
             Err(_) => Err(unavailable(key, "its answer is not a token response")),
         }
@@ -101,17 +104,35 @@ async fn pause(interval: Duration) {
     tokio::time::sleep(interval.max(SHORTEST_INTERVAL)).await;
 }
 
+/// What a busy server asks for comes before the next question; `oauth2` adds its own pause.
+async fn wait(retry_after: Option<Duration>) {
+    tokio::time::sleep(bounded(retry_after)).await;
+}
+
+fn bounded(retry_after: Option<Duration>) -> Duration {
+    retry_after.unwrap_or_default().min(LONGEST_WAIT)
+}
+
 /// While a device code is polled, `oauth2` has to see what is no failure yet, and takes any error for a passing one.
 struct Polling<'e> {
     entra: &'e Entra,
-    /// Why Entra ID said no at last: `oauth2` forgets the number.
-    refusal: Mutex<Option<Refusal>>,
+    last: Last,
 }
 
-impl Polling<'_> {
-    fn refusal(&self) -> Option<Refusal> {
-        let refusal = self.refusal.lock();
-        refusal.unwrap_or_else(PoisonError::into_inner).take()
+/// Why Entra ID said no at last: `oauth2` forgets the number.
+#[derive(Default)]
+struct Last(Mutex<Option<Refusal>>);
+
+impl Last {
+    fn take(&self) -> Option<Refusal> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// What only asks for patience is no reason: when the code has ended, it has ended.
+    fn remember(&self, refusal: Refusal) {
+        if !PATIENT.contains(&refusal.error.as_str()) {
+            *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(refusal);
+        }
     }
 }
 
@@ -126,13 +147,18 @@ impl<'c> AsyncHttpClient<'c> for Polling<'_> {
             match refusal(&response) {
                 _ if response.status() == StatusCode::OK => Ok(response),
                 Some(CallError::Refused(refusal)) if refusal.class() != Class::Transient => {
-                    let mut last = self.refusal.lock().unwrap_or_else(PoisonError::into_inner);
-                    *last = Some(refusal);
-                    drop(last);
+                    self.last.remember(refusal);
                     Ok(response)
                 }
+                Some(CallError::Refused(refusal)) => {
+                    wait(refusal.retry_after).await;
+                    Err(CallError::Refused(refusal))
+                }
                 Some(error) => Err(error),
-                None => told_apart(response),
+                None => {
+                    wait(throttle::retry_after(response.headers())).await;
+                    told_apart(response)
+                }
             }
         })
     }
@@ -159,3 +185,35 @@ impl oauth2::ExtraDeviceAuthorizationFields for Message {}
 
 /// Between two questions, whatever the server allows.
 const SHORTEST_INTERVAL: Duration = Duration::from_millis(200);
+/// Beyond the life of most codes, and of a person's patience.
+const LONGEST_WAIT: Duration = Duration::from_mins(5);
+/// While nobody has signed in yet (RFC 8628 §3.5).
+const PATIENT: [&str; 2] = ["authorization_pending", "slow_down"];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patience_is_no_reason_for_the_end() {
+        let refusal = |error: &str| Refusal {
+            error: error.to_owned(),
+            ..expired()
+        };
+        let last = Last::default();
+        for error in PATIENT {
+            last.remember(refusal(error));
+        }
+        assert!(last.take().is_none());
+        last.remember(refusal("authorization_declined"));
+        assert_eq!(last.take().unwrap().error, "authorization_declined");
+    }
+
+    #[test]
+    fn a_busy_server_is_obeyed_within_reason() {
+        for (asked, waited) in [(None, 0), (Some(30), 30), (Some(999_999), 300)] {
+            let wait = bounded(asked.map(Duration::from_secs));
+            assert_eq!(wait, Duration::from_secs(waited));
+        }
+    }
+}

@@ -133,20 +133,23 @@ impl Entra {
         &self,
         user: &User,
         key: &TokenKey,
-        (username, password): (&str, &Secret),
+        (username, password, ask): (&str, &Secret, Ask<'_>),
     ) -> Result<Granted, TokenError> {
         let asked = Instant::now();
-        let answer = self
-            .oauth(user, key)?
-            .exchange_password(
-                &ResourceOwnerUsername::new(username.to_owned()),
-                &ResourceOwnerPassword::new(password.expose().to_owned()),
-            )
-            .add_scopes(scopes(key))
+        let username = ResourceOwnerUsername::new(username.to_owned());
+        let password = ResourceOwnerPassword::new(password.expose().to_owned());
+        let client = self.oauth(user, key)?;
+        let mut request = client
+            .exchange_password(&username, &password)
+            .add_scopes(scopes(key));
+        if let Some(claims) = ask.claims {
+            request = request.add_extra_param("claims", claims);
+        }
+        let answer = request
             .request_async(self)
             .await
             .map_err(|error| token_error(key, error))?;
-        granted(&answer, key, (asked, 0))
+        granted(&answer, key, (asked, ask.refreshes))
     }
 
     pub(super) fn oauth(&self, user: &User, key: &TokenKey) -> Result<UserOAuth, TokenError> {

@@ -40,7 +40,7 @@ impl Kept {
     /// Until when it lasts if it isn't used any more (Entra ID, "Refresh tokens in the Microsoft identity platform": 90 days).
     #[must_use]
     pub fn until(&self) -> SystemTime {
-        self.used + INACTIVITY
+        self.used.checked_add(INACTIVITY).unwrap_or(self.used)
     }
 
     /// The refresh token was used. The answer's new one, if there is one, takes its place.
@@ -51,13 +51,14 @@ impl Kept {
         }
     }
 
-    /// Writes it down; `None` if that can't be done.
+    /// Writes it down for `owner`, the only one it is good for; `None` if that can't be done.
     #[must_use]
-    pub fn to_bytes(&self) -> Option<Bytes> {
+    pub fn to_bytes(&self, owner: &str) -> Option<Bytes> {
         // All the room at once: a vector that grows leaves copies behind that nobody wipes.
         let mut bytes = Zeroizing::new(Vec::with_capacity(16 * 1024));
         let form = Form {
             version: VERSION,
+            owner: owner.into(),
             account: self.account.clone(),
             refresh_token: self.refresh_token.expose().into(),
             since: seconds(self.since),
@@ -67,27 +68,59 @@ impl Kept {
         Some(bytes)
     }
 
-    /// Reads what [`Kept::to_bytes`] wrote; `None` for anything else.
-    #[must_use]
-    pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
-        let form: Form<'_> = serde_json::from_slice(bytes).ok()?;
-        (form.version == VERSION).then(|| Self {
+    /// Reads what [`Kept::to_bytes`] wrote for the same owner.
+    ///
+    /// # Errors
+    /// When it is anything else.
+    pub fn from_bytes(bytes: &[u8], owner: &str) -> Result<Self, Unread> {
+        let Version { version } = serde_json::from_slice(bytes).map_err(|_| Unread::Unknown)?;
+        if version > VERSION {
+            return Err(Unread::Newer);
+        }
+        let form: Form<'_> = serde_json::from_slice(bytes).map_err(|_| Unread::Unknown)?;
+        if form.owner != owner {
+            return Err(Unread::Another);
+        }
+        Ok(Self {
             account: form.account,
             refresh_token: form.refresh_token.into_owned().into(),
-            since: UNIX_EPOCH + Duration::from_secs(form.since),
-            used: UNIX_EPOCH + Duration::from_secs(form.used),
+            since: time(form.since).ok_or(Unread::Unknown)?,
+            used: time(form.used).ok_or(Unread::Unknown)?,
         })
     }
+}
+
+/// Why what is kept is no sign-in to use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unread {
+    /// A newer version of the program has written it.
+    Newer,
+    /// It was kept for another owner.
+    Another,
+    /// It is none of this program's.
+    Unknown,
+}
+
+/// What every version's form begins with.
+#[derive(Deserialize)]
+struct Version {
+    version: u32,
 }
 
 #[derive(Serialize, Deserialize)]
 struct Form<'a> {
     version: u32,
+    /// Login host, tenant, client and identity, as the store names them.
+    owner: std::borrow::Cow<'a, str>,
     account: Account,
     refresh_token: std::borrow::Cow<'a, str>,
     /// Seconds since 1970.
     since: u64,
     used: u64,
+}
+
+fn time(seconds: u64) -> Option<SystemTime> {
+    UNIX_EPOCH.checked_add(Duration::from_secs(seconds))
 }
 
 fn seconds(time: SystemTime) -> u64 {
@@ -108,16 +141,31 @@ mod tests {
         let mut kept = Kept::now(Account::default(), "first".to_owned().into());
         kept.renew(Some("second".to_owned().into()));
         kept.renew(None);
-        let read = Kept::from_bytes(&kept.to_bytes().unwrap()).unwrap();
+        let read = Kept::from_bytes(&kept.to_bytes("alice").unwrap(), "alice").unwrap();
         assert_eq!(read.refresh_token.expose(), "second");
         assert_eq!(seconds(read.since), seconds(kept.since));
         assert!(read.until() > SystemTime::now() + Duration::from_hours(89 * 24));
     }
 
     #[test]
+    fn is_of_no_use_to_another() {
+        let kept = Kept::now(Account::default(), "one".to_owned().into());
+        let read = Kept::from_bytes(&kept.to_bytes("alice").unwrap(), "bob");
+        assert_eq!(read.unwrap_err(), Unread::Another);
+    }
+
+    #[test]
     fn anything_else_is_no_sign_in() {
-        for text in ["", "{}", "null", r#"{"version":2}"#] {
-            assert!(Kept::from_bytes(text.as_bytes()).is_none(), "{text}");
+        let endless = r#"{"version":1,"owner":"a","account":{"name":"","tenant":""},"refresh_token":"","since":18446744073709551615,"used":1}"#;
+        for text in ["", "{}", "null", r#"{"version":1}"#, endless] {
+            let read = Kept::from_bytes(text.as_bytes(), "a");
+            assert_eq!(read.unwrap_err(), Unread::Unknown, "{text}");
         }
+    }
+
+    #[test]
+    fn a_newer_form_is_told_from_none() {
+        let read = Kept::from_bytes(br#"{"version":2,"all":"different"}"#, "a");
+        assert_eq!(read.unwrap_err(), Unread::Newer);
     }
 }

@@ -10,7 +10,7 @@ use std::{
 
 use super::{
     Enlisted, SignInError, Way,
-    kept::Kept,
+    kept::{Kept, Unread},
     prompter::Prompter,
     refusals::Refusals,
     sign_in::SigningIn,
@@ -19,7 +19,7 @@ use super::{
 use crate::{
     auth::{
         AccessToken, TokenKey,
-        entra::{Ask, Entra, unavailable},
+        entra::{Ask, Entra},
         error::{Refusal, TokenError},
         identity::{SignIn, User},
         secret::Secret,
@@ -74,12 +74,17 @@ impl Member {
         let Some(bytes) = opened.read().await? else {
             return Ok(None);
         };
-        let kept = Kept::from_bytes(&bytes);
-        if kept.is_none() {
-            tracing::warn!(identity = %self.key.identity, store = %self.store,
-                "what is kept there is no sign-in of this version: sign in again");
+        let place = self.store.to_string();
+        match Kept::from_bytes(&bytes, self.store.owner()) {
+            Ok(kept) => Ok(Some(kept)),
+            Err(Unread::Another) => Err(StoreError::Another { place }),
+            Err(Unread::Newer) => Err(StoreError::Newer { place }),
+            Err(Unread::Unknown) => {
+                tracing::warn!(identity = %self.key.identity, store = %self.store,
+                    "what is kept there is no sign-in of this program: sign in again");
+                Ok(None)
+            }
         }
-        Ok(kept)
     }
 
     /// One refresh, and the new refresh token stored in place of the old.
@@ -89,7 +94,7 @@ impl Member {
         (mut opened, mut kept): (Opened, Kept),
         (key, ask): (&TokenKey, Ask<'_>),
     ) -> Result<AccessToken, TokenError> {
-        let question = format!("{} {}", key.audience, ask.claims.unwrap_or_default());
+        let question = question(key, ask);
         if let Some(refusal) = self.refusals.known(&kept.refresh_token, &question) {
             return Err(self.refused(refusal));
         }
@@ -107,7 +112,7 @@ impl Member {
                 let asked = (&kept.refresh_token, question.as_str());
                 self.refusals.remember(asked, &refusal, HOLD_OFF);
                 if refusal.ends_sign_in() {
-                    return self.end(entra, opened, (key, refusal)).await;
+                    return self.end(entra, (opened, refusal), (key, ask)).await;
                 }
                 Err(self.refused(refusal))
             }
@@ -118,7 +123,7 @@ impl Member {
     /// Entra ID leaves the old refresh token valid, so a failure to store the new one loses nothing yet.
     async fn keep(&self, opened: &mut Opened, kept: &mut Kept, new: Option<Secret>) {
         kept.renew(new);
-        let stored = match kept.to_bytes() {
+        let stored = match kept.to_bytes(self.store.owner()) {
             Some(bytes) => opened.write(bytes).await,
             None => return,
         };
@@ -132,15 +137,15 @@ impl Member {
     async fn end(
         self: &Arc<Self>,
         entra: &Entra,
-        mut opened: Opened,
-        (key, refusal): (&TokenKey, Refusal),
+        (mut opened, refusal): (Opened, Refusal),
+        asked: (&TokenKey, Ask<'_>),
     ) -> Result<AccessToken, TokenError> {
         tracing::warn!(identity = %self.key.identity, %refusal, "the sign-in has ended");
         if let Err(error) = opened.remove().await {
             tracing::warn!(identity = %self.key.identity, error = %Chain(&error), "it can't be removed from its store");
         }
         *self.ended() = Some(refusal);
-        self.begin(entra, opened, key).await
+        self.begin(entra, opened, asked).await
     }
 
     /// Nobody is signed in. With a password nobody needs to be asked.
@@ -148,15 +153,17 @@ impl Member {
         self: &Arc<Self>,
         entra: &Entra,
         opened: Opened,
-        key: &TokenKey,
+        asked: (&TokenKey, Ask<'_>),
     ) -> Result<AccessToken, TokenError> {
         if let SignIn::Password { password, .. } = &self.user.sign_in {
             let password = password.read().await;
             let password = password.map_err(|source| self.unreadable(source))?;
-            if let Some(refusal) = self.refusals.known(&password, "") {
+            let question = question(asked.0, asked.1);
+            let mut known = ["", &question].into_iter();
+            if let Some(refusal) = known.find_map(|known| self.refusals.known(&password, known)) {
                 return Err(self.refused(refusal));
             }
-            return self.with_password(entra, (opened, &password), key).await;
+            return self.with_password(entra, (opened, &password), asked).await;
         }
         drop(opened);
         if self.is_asked() {
@@ -169,16 +176,27 @@ impl Member {
         })
     }
 
+    /// A wrong password that is sent again and again locks the account; any other refusal may be of this API alone.
+    fn remember(&self, password: &Secret, question: &str, refusal: &Refusal) {
+        let (question, time) = if refusal.is_of_account() {
+            ("", PASSWORD_HOLD_OFF)
+        } else {
+            (question, HOLD_OFF)
+        };
+        self.refusals.remember((password, question), refusal, time);
+    }
+
     async fn with_password(
         self: &Arc<Self>,
         entra: &Entra,
         (mut opened, password): (Opened, &Secret),
-        key: &TokenKey,
+        (key, ask): (&TokenKey, Ask<'_>),
     ) -> Result<AccessToken, TokenError> {
         let signing = SigningIn {
             entra,
             user: &self.user,
             key,
+            ask,
             prompt: &|_| {},
         };
         match signing.by(Way::Configured).await {
@@ -188,18 +206,69 @@ impl Member {
                 Ok(token)
             }
             Err(SignInError::Token(TokenError::Refused { refusal, .. })) => {
-                // A wrong password that is sent again and again locks the account.
-                self.refusals
-                    .remember((password, ""), &refusal, PASSWORD_HOLD_OFF);
+                self.remember(password, &question(key, ask), &refusal);
                 Err(self.refused(refusal))
             }
             Err(SignInError::Token(error)) => Err(error),
-            Err(error) => Err(unavailable(key, &error.to_string())),
+            Err(error) => Err(TokenError::Unkept {
+                identity: self.key.identity.to_string(),
+                reason: error.to_string(),
+            }),
         }
     }
+}
+
+/// What is asked of Entra ID, beside by whom.
+fn question(key: &TokenKey, ask: Ask<'_>) -> String {
+    format!("{} {}", key.audience, ask.claims.unwrap_or_default())
 }
 
 /// How long a refusal of a refresh token stands.
 const HOLD_OFF: Duration = Duration::from_mins(1);
 /// How long a refusal of a password stands. Some ten wrong ones in a row lock the account for a time (Entra ID, "Smart lockout").
 const PASSWORD_HOLD_OFF: Duration = Duration::from_mins(15);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::auth::identity::{Identity, Kind, StoreConfig};
+
+    fn member() -> Member {
+        let user = User {
+            tenant: "contoso.example".parse().unwrap(),
+            client_id: "5a9db0c5-0000-4000-8000-0000000000cc".parse().unwrap(),
+            sign_in: SignIn::Browser,
+            store: StoreConfig::Memory,
+        };
+        let enlisted = Enlisted {
+            identity: Arc::new(Identity {
+                name: "alice".into(),
+                kind: Kind::User(user.clone()),
+            }),
+            audience: "https://api.example".parse().unwrap(),
+            command: String::new(),
+        };
+        let login = "https://login.example".parse().unwrap();
+        Member::new(&login, &user, &enlisted)
+    }
+
+    #[test]
+    fn only_a_refusal_of_the_account_stands_for_every_api() {
+        let password = Secret::from("p".to_owned());
+        for (code, everywhere) in [(50_126, true), (50_053, true), (65_001, false)] {
+            let refusal = Refusal {
+                error: "invalid_grant".to_owned(),
+                suberror: None,
+                code: Some(code),
+                trace_id: None,
+                retry_after: None,
+            };
+            let member = member();
+            member.remember(&password, "graph", &refusal);
+            let known = member.refusals.known(&password, "");
+            assert_eq!(known.is_some(), everywhere, "{code}");
+            let known = member.refusals.known(&password, "graph");
+            assert_eq!(known.is_some(), !everywhere, "{code}");
+        }
+    }
+}

@@ -15,7 +15,18 @@ pub(super) struct Prompter {
 struct State {
     is_on: bool,
     is_asking: bool,
-    last: Option<Instant>,
+    /// Nobody is asked before.
+    rests_until: Option<Instant>,
+}
+
+/// What came of asking.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Asked {
+    SignedIn,
+    /// The person has had their chance.
+    Refused,
+    /// They had none: Entra ID was out of reach.
+    Unreached,
 }
 
 impl Prompter {
@@ -24,25 +35,42 @@ impl Prompter {
         self.state().is_on = true;
     }
 
-    pub(super) fn is_on(&self) -> bool {
-        self.state().is_on
-    }
-
-    /// Is it time to ask? If so, nobody else asks before [`Prompter::asked`], nor too soon after.
+    /// Is it time to ask? If so, nobody else asks before [`Prompter::asked`], nor too soon after one in vain.
     pub(super) fn may_ask(&self) -> bool {
         let mut state = self.state();
-        let rested = state.last.is_none_or(|last| last.elapsed() >= REST);
-        if !state.is_on || state.is_asking || !rested {
+        if !state.is_on || state.is_asking || !state.rest().is_zero() {
             return false;
         }
         state.is_asking = true;
-        state.last = Some(Instant::now());
         true
     }
 
     /// The person has answered, or has not.
-    pub(super) fn asked(&self) {
-        self.state().is_asking = false;
+    pub(super) fn asked(&self, outcome: Asked) {
+        let rest = match outcome {
+            Asked::SignedIn => None,
+            Asked::Refused => Some(REST),
+            Asked::Unreached => Some(SHORT_REST),
+        };
+        let mut state = self.state();
+        state.is_asking = false;
+        state.rests_until = rest.map(|rest| Instant::now() + rest);
+    }
+
+    /// What a person can do now.
+    pub(super) fn next(&self) -> String {
+        let state = self.state();
+        let minutes = state.rest().as_secs().div_ceil(60);
+        match (state.is_on, state.is_asking) {
+            (false, _) => NOT_HERE.to_owned(),
+            (true, true) => "sign in as the proxy's log (its standard error) says".to_owned(),
+            (true, false) if minutes == 0 => {
+                "call again: the proxy then asks in its log (its standard error)".to_owned()
+            }
+            (true, false) => format!(
+                "call again after {minutes} min: the proxy then asks in its log (its standard error); or start it anew"
+            ),
+        }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -50,8 +78,18 @@ impl Prompter {
     }
 }
 
-/// From one prompt to the next, at least.
+impl State {
+    fn rest(&self) -> Duration {
+        let until = self.rests_until.unwrap_or_else(Instant::now);
+        until.saturating_duration_since(Instant::now())
+    }
+}
+
+const NOT_HERE: &str = "store = \"memory\" keeps the sign-in in the running proxy only: call the proxy, or set store = \"keyring\" or \"file\"";
+/// From a prompt that nobody answered to the next, at least.
 const REST: Duration = Duration::from_mins(15);
+/// The same, when nobody could answer.
+const SHORT_REST: Duration = Duration::from_secs(10);
 
 #[cfg(test)]
 mod tests {
@@ -64,9 +102,33 @@ mod tests {
         prompter.begin();
         assert!(prompter.may_ask());
         assert!(!prompter.may_ask());
-        prompter.asked();
+        prompter.asked(Asked::Refused);
         assert!(!prompter.may_ask());
-        prompter.state().last = Instant::now().checked_sub(REST);
+        prompter.state().rests_until = Some(Instant::now());
         assert!(prompter.may_ask());
+    }
+
+    #[test]
+    fn who_has_signed_in_is_asked_again_at_once() {
+        let prompter = Prompter::default();
+        prompter.begin();
+        assert!(prompter.may_ask());
+        prompter.asked(Asked::SignedIn);
+        assert!(prompter.may_ask());
+        prompter.asked(Asked::Unreached);
+        assert!(prompter.state().rest() <= SHORT_REST);
+        assert!(!prompter.may_ask());
+    }
+
+    #[test]
+    fn says_what_can_be_done_now() {
+        let prompter = Prompter::default();
+        assert_eq!(prompter.next(), NOT_HERE);
+        prompter.begin();
+        assert!(prompter.next().starts_with("call again: "));
+        assert!(prompter.may_ask());
+        assert!(prompter.next().starts_with("sign in as"));
+        prompter.asked(Asked::Refused);
+        assert!(prompter.next().starts_with("call again after 15 min"));
     }
 }

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::auth::{
     AccessToken, TokenKey,
-    entra::{Entra, Granted},
+    entra::{Ask, Entra, Granted},
     error::{Refusal, TokenError},
     identity::{SignIn, User},
 };
@@ -35,6 +35,8 @@ pub(super) struct SigningIn<'a> {
     pub(super) entra: &'a Entra,
     pub(super) user: &'a User,
     pub(super) key: &'a TokenKey,
+    /// What a password is to bring; a person is asked for no more than the sign-in.
+    pub(super) ask: Ask<'a>,
     pub(super) prompt: Prompt<'a>,
 }
 

@@ -12,6 +12,7 @@ use std::{
     fmt, io,
     path::{Path, PathBuf},
     sync::Arc,
+    time::Duration,
 };
 
 use ring::digest;
@@ -32,12 +33,13 @@ use crate::{
 /// Where one sign-in is kept. Clones share the place.
 #[derive(Clone, Debug)]
 pub struct Store {
+    name: String,
     place: Place,
 }
 
 #[derive(Clone, Debug)]
 enum Place {
-    Keyring(String),
+    Keyring,
     File {
         path: Option<PathBuf>,
         key: SecretSource,
@@ -55,7 +57,7 @@ impl Store {
             identity.name, user.tenant, user.client_id
         );
         let place = match &user.store {
-            StoreConfig::Keyring => Place::Keyring(name),
+            StoreConfig::Keyring => Place::Keyring,
             StoreConfig::File { path, key } => Place::File {
                 path: path
                     .clone()
@@ -64,13 +66,30 @@ impl Store {
             },
             StoreConfig::Memory => Place::Memory(Arc::default()),
         };
-        Self { place }
+        Self { name, place }
+    }
+
+    /// Whom a sign-in that is kept here is for.
+    #[must_use]
+    pub fn owner(&self) -> &str {
+        &self.name
     }
 
     /// Is it gone when the process ends?
     #[must_use]
     pub fn is_memory(&self) -> bool {
         matches!(self.place, Place::Memory(_))
+    }
+
+    /// Damaged files that were set aside and that nobody has removed.
+    #[must_use]
+    pub fn set_aside(&self) -> Vec<PathBuf> {
+        match &self.place {
+            Place::File {
+                path: Some(path), ..
+            } => file::set_aside_before(path),
+            Place::File { path: None, .. } | Place::Keyring | Place::Memory(_) => Vec::new(),
+        }
     }
 
     /// Waits until nobody else uses the sign-in, here or in another process.
@@ -80,7 +99,8 @@ impl Store {
     pub async fn open(&self) -> Result<Opened, StoreError> {
         let held = match &self.place {
             Place::Memory(kept) => Held::Memory(Arc::clone(kept).lock_owned().await),
-            Place::Keyring(name) => {
+            Place::Keyring => {
+                let name = &self.name;
                 let lock = folder::file(&format!("{}.lock", short("keyring", name)));
                 let lock = Lock::take(lock.ok_or(StoreError::NoFolder)?).await?;
                 Held::Outside(Arc::new(Outside::Keyring(name.clone(), lock)))
@@ -99,7 +119,7 @@ impl fmt::Display for Store {
     /// Where, in a sentence.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.place {
-            Place::Keyring(_) => f.write_str("the keyring of the operating system"),
+            Place::Keyring => f.write_str("the keyring of the operating system"),
             Place::File {
                 path: Some(path), ..
             } => write!(f, "the encrypted file {}", path.display()),
@@ -209,11 +229,26 @@ async fn blocking<T: Send + 'static>(
     outside: &Arc<Outside>,
     work: impl FnOnce(&Outside) -> Result<T, StoreError> + Send + 'static,
 ) -> Result<T, StoreError> {
+    let patience = match **outside {
+        Outside::Keyring(..) => UNLOCKING,
+        Outside::File(..) => Duration::MAX,
+    };
     let outside = Arc::clone(outside);
-    tokio::task::spawn_blocking(move || work(&outside))
-        .await
-        .unwrap_or(Err(StoreError::Stopping))
+    within(patience, move || work(&outside)).await
 }
+
+async fn within<T: Send + 'static>(
+    patience: Duration,
+    work: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
+) -> Result<T, StoreError> {
+    match tokio::time::timeout(patience, tokio::task::spawn_blocking(work)).await {
+        Ok(ended) => ended.unwrap_or(Err(StoreError::Stopping)),
+        Err(_) => Err(StoreError::Waiting),
+    }
+}
+
+/// How long a person may take to unlock the keyring, while requests wait for it.
+const UNLOCKING: Duration = Duration::from_mins(1);
 
 /// A file name for a person to recognise, and for no other sign-in to have.
 fn short(name: &str, whole: &str) -> String {
@@ -250,6 +285,22 @@ pub enum StoreError {
         /// The file.
         path: PathBuf,
     },
+    /// It is good for another login host, tenant, client or identity.
+    #[error(
+        "the sign-in in {place} is another identity's, tenant's or app's: give each its own `store_file`, or sign in again with `login`"
+    )]
+    Another {
+        /// The place.
+        place: String,
+    },
+    /// It can't be understood.
+    #[error(
+        "the sign-in in {place} was kept by a newer version of this program: use that one, or sign in again with `login`"
+    )]
+    Newer {
+        /// The place.
+        place: String,
+    },
     /// The system says no.
     #[error("cannot {what} {}: make file and folder this user's own", path.display())]
     File {
@@ -272,7 +323,32 @@ pub enum StoreError {
     /// There is no keyring, it is locked, or takes only short secrets.
     #[error("the sign-in can't be kept in the keyring: mend that, or set store = \"file\"")]
     Keyring(#[from] KeyringError),
+    /// Nobody has unlocked the keyring.
+    #[error("the keyring waits to be unlocked: unlock it, or set store = \"file\"")]
+    Waiting,
+    /// Another process has it, perhaps.
+    #[error(
+        "store = \"memory\" keeps a sign-in in the running proxy only, which alone knows of it: stop the proxy to sign out"
+    )]
+    Memory,
     /// The runtime ends.
     #[error("the program is stopping")]
     Stopping,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_keyring_that_nobody_unlocks_is_not_waited_for() {
+        let (unlock, locked) = std::sync::mpsc::channel::<()>();
+        let work = move || {
+            let _ = locked.recv();
+            Ok(())
+        };
+        let ended = within(Duration::from_millis(1), work).await;
+        assert!(matches!(ended, Err(StoreError::Waiting)), "{ended:?}");
+        drop(unlock);
+    }
 }

@@ -5,9 +5,12 @@ use std::sync::Arc;
 use super::Member;
 use crate::{
     auth::{
-        entra::Entra,
+        aadsts::Class,
+        entra::{Ask, Entra},
         identity::SignIn,
-        user::{Account, Prompt, SignInError, StoreError, Way, sign_in::SigningIn},
+        user::{
+            Account, Prompt, SignInError, StoreError, Way, prompter::Asked, sign_in::SigningIn,
+        },
     },
     error::Chain,
 };
@@ -22,11 +25,14 @@ impl Member {
             entra,
             user: &self.user,
             key: &self.key,
+            ask: Ask::default(),
             prompt,
         };
         // Not under the lock: a person takes their time, and the old sign-in serves meanwhile.
         let (kept, _) = signing.by(way).await?;
-        let bytes = kept.to_bytes().ok_or(StoreError::Sealing)?;
+        let bytes = kept
+            .to_bytes(self.store.owner())
+            .ok_or(StoreError::Sealing)?;
         self.store.open().await?.write(bytes).await?;
         *self.ended() = None;
         Ok(kept.account)
@@ -46,15 +52,25 @@ impl Member {
         tokio::spawn(async move {
             let identity = Arc::clone(&member.key.identity);
             let prompt = |text: &str| tracing::warn!(identity = %identity, "{text}");
-            match member.sign_in(&entra, (Way::Configured, &prompt)).await {
+            let outcome = match member.sign_in(&entra, (Way::Configured, &prompt)).await {
                 Ok(account) => {
                     tracing::info!(identity = %identity, account = account.name, "signed in");
+                    Asked::SignedIn
                 }
                 Err(error) => {
                     tracing::warn!(identity = %identity, error = %Chain(&error), "nobody has signed in");
+                    asked_in_vain(&error)
                 }
-            }
-            member.prompter.asked();
+            };
+            member.prompter.asked(outcome);
         });
+    }
+}
+
+fn asked_in_vain(error: &SignInError) -> Asked {
+    if matches!(error, SignInError::Token(error) if error.class() == Class::Transient) {
+        Asked::Unreached
+    } else {
+        Asked::Refused
     }
 }

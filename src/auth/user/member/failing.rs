@@ -38,12 +38,7 @@ impl Member {
             (SignIn::Password { .. }, _) => {
                 "check `username` and `password`; if the tenant asks for a second factor, set sign_in = \"browser\"".to_owned()
             }
-            (_, true) if self.prompter.is_on() => {
-                "sign in as the proxy's log (its standard error) says".to_owned()
-            }
-            (_, true) => {
-                "store = \"memory\" keeps the sign-in in the running proxy only: call the proxy, or set store = \"keyring\" or \"file\"".to_owned()
-            }
+            (_, true) => self.prompter.next(),
             (_, false) => format!("run `{}`", self.command),
         }
     }

@@ -20,7 +20,11 @@ pub(super) async fn sign_in(
         })?;
     let granted = signing
         .entra
-        .password(signing.user, signing.key, (username, &password))
+        .password(
+            signing.user,
+            signing.key,
+            (username, &password, signing.ask),
+        )
         .await?;
     signing.finish(granted, None)
 }

@@ -42,11 +42,36 @@ pub(super) fn write(path: &Path, passphrase: &str, content: &[u8]) -> Result<(),
 
 /// Removes the content. Tells whether there was any.
 pub(super) fn remove(path: &Path) -> Result<bool, StoreError> {
+    // A process that was killed may have left a sealed sign-in here.
+    let left = remove_one(&beside(path, ".new"))?;
+    Ok(remove_one(path)? || left)
+}
+
+fn remove_one(path: &Path) -> Result<bool, StoreError> {
     match fs::remove_file(path) {
         Ok(()) => Ok(true),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
         Err(source) => Err(failed("remove", path, source)),
     }
+}
+
+/// What was set aside of it, for a person to remove.
+pub(super) fn set_aside_before(path: &Path) -> Vec<PathBuf> {
+    let Some(name) = path.file_name() else {
+        return Vec::new();
+    };
+    let damaged = format!("{}{DAMAGED}", name.to_string_lossy());
+    let folder = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty());
+    let entries = fs::read_dir(folder.unwrap_or_else(|| Path::new(".")));
+    let entries = entries.into_iter().flatten().flatten();
+    let mut found: Vec<_> = entries
+        .filter(|entry| entry.file_name().to_string_lossy().starts_with(&damaged))
+        .map(|entry| entry.path())
+        .collect();
+    found.sort();
+    found
 }
 
 /// The path with something behind its name.
@@ -83,7 +108,7 @@ fn set_aside(path: &Path) -> Result<(), StoreError> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH);
     let aside = beside(
         path,
-        &format!(".damaged-{}", now.unwrap_or_default().as_secs()),
+        &format!("{DAMAGED}{}", now.unwrap_or_default().as_secs()),
     );
     fs::rename(path, &aside).map_err(|source| failed("set aside", path, source))?;
     tracing::warn!(path = %path.display(), aside = %aside.display(),
@@ -103,6 +128,9 @@ fn warn_if_loose(path: &Path) {
 
 #[cfg(not(unix))]
 fn warn_if_loose(_: &Path) {}
+
+/// Behind the name of a file, before the seconds since 1970.
+const DAMAGED: &str = ".damaged-";
 
 #[cfg(test)]
 mod tests {
@@ -142,6 +170,15 @@ mod tests {
     }
 
     #[test]
+    fn removing_leaves_no_half_behind() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a");
+        fs::write(beside(&path, ".new"), "a whole one, not yet renamed").unwrap();
+        assert!(remove(&path).unwrap());
+        assert!(names(dir.path()).is_empty());
+    }
+
+    #[test]
     fn a_wrong_key_destroys_nothing_and_damage_is_set_aside() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("a");
@@ -158,7 +195,9 @@ mod tests {
             names.len() == 1 && names[0].starts_with("a.damaged-"),
             "{names:?}"
         );
-        assert_eq!(fs::read(dir.path().join(&names[0])).unwrap(), whole[..40]);
+        let aside = dir.path().join(&names[0]);
+        assert_eq!(fs::read(&aside).unwrap(), whole[..40]);
+        assert_eq!(set_aside_before(&path), [aside]);
     }
 
     #[cfg(unix)]
