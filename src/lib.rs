@@ -28,7 +28,6 @@ pub mod customer;
 pub mod error;
 pub mod guard;
 pub mod headers;
-#[allow(dead_code)]
 mod jwt;
 pub mod loopback;
 pub mod origin;
