@@ -95,10 +95,9 @@ impl Entra {
             .request_async(self)
             .await
             .map_err(|error| token_error(key, error))?;
-        to_token(&answer, ask.refreshes)
-            .map(|token| token.asked_at(asked))
-            .filter(AccessToken::is_live)
-            .ok_or_else(|| unavailable(key, "its answer holds no usable token"))
+        let refresh_in = answer.extra_fields().refresh_in;
+        to_token(&answer, refresh_in, (asked, ask.refreshes))
+            .ok_or_else(|| unavailable(key, NO_TOKEN))
     }
 }
 
@@ -225,10 +224,17 @@ fn token_error(
     }
 }
 
-fn to_token(answer: &Answer, refreshes: u32) -> Option<AccessToken> {
+/// The token of an answer, its life counted from when it was asked for; `None` if it has no life left.
+fn to_token<F: oauth2::ExtraTokenFields>(
+    answer: &oauth2::StandardTokenResponse<F, BasicTokenType>,
+    refresh_in: Option<u64>,
+    (asked, refreshes): (Instant, u32),
+) -> Option<AccessToken> {
     let life = answer.expires_in().filter(|life| !life.is_zero())?;
-    let refresh_in = answer.extra_fields().refresh_in.map(Duration::from_secs);
+    let refresh_in = refresh_in.map(Duration::from_secs);
     AccessToken::new(answer.access_token().secret(), life, refresh_in, refreshes)
+        .map(|token| token.asked_at(asked))
+        .filter(AccessToken::is_live)
 }
 
 pub(super) fn unavailable(key: &TokenKey, reason: &str) -> TokenError {
@@ -240,6 +246,7 @@ pub(super) fn unavailable(key: &TokenKey, reason: &str) -> TokenError {
     }
 }
 
+const NO_TOKEN: &str = "its answer holds no usable token";
 const ASSERTION_TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 /// The largest answer that is read, in bytes. A token is a few KiB; an endless answer must not fill the memory.
 const ANSWER_LIMIT: usize = 256 * 1024;

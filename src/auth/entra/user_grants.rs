@@ -1,10 +1,6 @@
 //! The grants of signed-in users (RFC 6749 §4.1, §4.3, §6). The app is a public client: it sends no secret.
 
-use std::{
-    borrow::Cow,
-    fmt,
-    time::{Duration, Instant},
-};
+use std::{borrow::Cow, fmt, time::Instant};
 
 use oauth2::{
     AuthType, AuthUrl, AuthorizationCode, CsrfToken, EndpointNotSet, EndpointSet,
@@ -13,7 +9,7 @@ use oauth2::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::{Ask, Entra, token_error, unavailable};
+use super::{Ask, Entra, NO_TOKEN, to_token, token_error, unavailable};
 use crate::auth::{AccessToken, TokenKey, error::TokenError, identity::User, secret::Secret};
 
 /// What a grant of a user brings.
@@ -167,18 +163,11 @@ impl Entra {
 pub(super) fn granted(
     answer: &UserAnswer,
     key: &TokenKey,
-    (asked, refreshes): (Instant, u32),
+    asked: (Instant, u32),
 ) -> Result<Granted, TokenError> {
     let extra = answer.extra_fields();
-    let life = answer.expires_in().filter(|life| !life.is_zero());
-    let token = life.and_then(|life| {
-        let refresh_in = extra.refresh_in.map(Duration::from_secs);
-        AccessToken::new(answer.access_token().secret(), life, refresh_in, refreshes)
-    });
-    let token = token
-        .map(|token| token.asked_at(asked))
-        .filter(AccessToken::is_live)
-        .ok_or_else(|| unavailable(key, "its answer holds no usable token"))?;
+    let token =
+        to_token(answer, extra.refresh_in, asked).ok_or_else(|| unavailable(key, NO_TOKEN))?;
     let refresh_token = answer.refresh_token().map(RefreshToken::secret);
     Ok(Granted {
         token,
