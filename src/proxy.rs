@@ -120,10 +120,9 @@ impl Proxy {
         record: &mut Record,
     ) -> Result<Response<Reply>, Error> {
         let (mut outbound, body) = self.shared.routes.resolve(admitted)?;
-        outbound
-            .customer()
-            .iter()
-            .for_each(|name| record.note_customer(name));
+        if let Some(name) = outbound.customer() {
+            record.note_customer(name);
+        }
         let scope = outbound.scope();
         let client = rewrite::negotiate(outbound.headers_mut(), scope);
         let token = self

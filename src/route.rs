@@ -82,7 +82,10 @@ impl Routes {
         target::check(inbound.uri.path())?;
         let (selection, target) = self.select(&inbound, host.as_deref())?;
         let path = target.as_ref().map_or("/", PathAndQuery::path);
-        target::check(path)?;
+        if selection.path.is_some() {
+            // What stands behind a customer has not been looked at by itself.
+            target::check(path)?;
+        }
         let canonical = target::canonical(path);
         let (route, destination) = self.find(&canonical).ok_or(Error::NoRoute)?;
         route.check_method(&inbound.method, &canonical)?;
