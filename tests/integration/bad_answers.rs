@@ -1,0 +1,1 @@
+//! Answers that upstream must not give.

@@ -1,0 +1,1 @@
+//! The clock steps, and the machine sleeps.

@@ -1,0 +1,1 @@
+//! The end of the program while much is under way.

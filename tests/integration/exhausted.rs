@@ -1,0 +1,1 @@
+//! More connections, requests and bytes than there is room for.

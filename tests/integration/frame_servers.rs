@@ -1,0 +1,1 @@
+//! Upstreams that break the rules of HTTP/2.

@@ -1,0 +1,1 @@
+//! Other users and programs of the same machine.

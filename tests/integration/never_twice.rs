@@ -1,0 +1,1 @@
+//! A request that may have been executed is not sent again.

@@ -1,0 +1,1 @@
+//! Entra ID is out of reach, and comes back.

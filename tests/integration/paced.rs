@@ -1,0 +1,1 @@
+//! Calls are spread below the documented limits.

@@ -1,0 +1,1 @@
+//! What arrives on connections that nobody uses at the moment.

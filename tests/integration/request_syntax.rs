@@ -1,0 +1,1 @@
+//! Request lines, targets and fields that are not as the RFCs have them.

@@ -1,0 +1,1 @@
+//! Requests whose end two readers could see in two places.

@@ -1,0 +1,1 @@
+//! Upstream says 429: who waits, how long, and in what order.

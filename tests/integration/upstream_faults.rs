@@ -1,0 +1,1 @@
+//! An API is out of reach, slow, or not what it says it is.
