@@ -8,6 +8,7 @@ mod cloud;
 mod credential;
 mod environment;
 mod error;
+mod files;
 mod identities;
 mod listen;
 mod partner;
@@ -30,6 +31,7 @@ use crate::auth::identity::{Audience, Identity, Kind, Partner};
 use crate::cloud::{Cloud, Family};
 
 pub use error::{ConfigError, Fault};
+pub use files::Guarded;
 pub use listen::{ExposedError, Listen, ListenAddress, ListenAddressError, TlsFiles};
 pub use route::{Methods, RouteConfig, RouteTarget};
 pub use upstream::UpstreamConfig;

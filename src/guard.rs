@@ -15,7 +15,9 @@ use http::{
     header::{AUTHORIZATION, HOST, ORIGIN, UPGRADE},
     uri::Authority,
 };
+use ring::digest::{self, SHA256, SHA256_OUTPUT_LEN};
 use subtle::ConstantTimeEq;
+use zeroize::Zeroizing;
 
 use crate::{auth::secret::Secret, customer, error::Error, origin};
 
@@ -30,26 +32,27 @@ pub struct Guard {
     scheme: &'static str,
 }
 
-/// What clients must show; shared with whoever re-reads it when its file rotates.
+/// What clients must show; shared with whoever re-reads it when its file rotates. Only its digest is kept.
 #[derive(Clone, Debug)]
-pub struct ClientKey(Arc<RwLock<Secret>>);
+pub struct ClientKey(Arc<RwLock<[u8; SHA256_OUTPUT_LEN]>>);
 
 impl ClientKey {
     /// A key with its first value.
     #[must_use]
-    pub fn new(secret: Secret) -> Self {
-        Self(Arc::new(RwLock::new(secret)))
+    pub fn new(secret: &Secret) -> Self {
+        Self(Arc::new(RwLock::new(sha256(secret.expose().as_bytes()))))
     }
 
     /// Takes effect with the next request.
-    pub fn replace(&self, secret: Secret) {
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = secret;
+    pub fn replace(&self, secret: &Secret) {
+        let digest = sha256(secret.expose().as_bytes());
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = digest;
     }
 
-    /// Compares in constant time.
+    /// Compares in a time that depends on what is shown alone: digests have one length, so not even the key's is told.
     fn is(&self, shown: &[u8]) -> bool {
         let key = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        shown.ct_eq(key.expose().as_bytes()).into()
+        sha256(shown).ct_eq(&*key).into()
     }
 }
 
@@ -194,11 +197,10 @@ impl Guard {
         let Some(key) = &self.client_key else {
             return true;
         };
-        let shown = headers
-            .get("x-proxy-key")
-            .map(|value| value.as_bytes().to_vec())
-            .or_else(|| password(headers));
-        shown.is_some_and(|shown| key.is(&shown))
+        match headers.get("x-proxy-key") {
+            Some(shown) => key.is(shown.as_bytes()),
+            None => shows_password(headers, key) == Some(true),
+        }
     }
 }
 
@@ -340,15 +342,21 @@ fn is_preflight<B>(request: &Request<B>) -> bool {
             .contains_key("access-control-request-method")
 }
 
-/// The password of basic authentication (RFC 7617).
-fn password(headers: &HeaderMap) -> Option<Vec<u8>> {
+/// Is the key the password of basic authentication (RFC 7617)? None without one.
+fn shows_password(headers: &HeaderMap, key: &ClientKey) -> Option<bool> {
     let value = headers.get(AUTHORIZATION)?.to_str().ok()?;
     let (scheme, encoded) = value.split_once(' ')?;
-    let pair = scheme
-        .eq_ignore_ascii_case("basic")
-        .then(|| STANDARD.decode(encoded.trim()).ok())??;
+    let basic = scheme.eq_ignore_ascii_case("basic");
+    let pair = basic.then(|| STANDARD.decode(encoded.trim()).ok())??;
+    let pair = Zeroizing::new(pair);
     let colon = pair.iter().position(|byte| *byte == b':')?;
-    Some(pair[colon + 1..].to_vec())
+    Some(key.is(&pair[colon + 1..]))
+}
+
+fn sha256(bytes: &[u8]) -> [u8; SHA256_OUTPUT_LEN] {
+    let mut sum = [0; SHA256_OUTPUT_LEN];
+    sum.copy_from_slice(digest::digest(&SHA256, bytes).as_ref());
+    sum
 }
 
 #[cfg(test)]
@@ -356,7 +364,7 @@ mod tests {
     use super::*;
 
     fn guard(key: Option<&str>) -> Guard {
-        let key = key.map(|key| ClientKey::new(Secret::from(key.to_owned())));
+        let key = key.map(|key| ClientKey::new(&Secret::from(key.to_owned())));
         Guard::new(
             vec!["proxy.lan".to_owned(), "box:8443".to_owned()],
             vec!["http://localhost:3000".to_owned()],

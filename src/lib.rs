@@ -30,6 +30,7 @@ pub mod guard;
 pub mod headers;
 mod jwt;
 pub mod loopback;
+pub mod loose;
 pub mod origin;
 pub mod process;
 pub mod proxy;

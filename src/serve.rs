@@ -130,7 +130,7 @@ fn customers(config: &Config) -> HashSet<String> {
 
 /// Reads the key, and goes on reading it when it stands in a file, which may be rotated.
 async fn client_key(source: &SecretSource) -> Result<ClientKey, StartError> {
-    let key = ClientKey::new(source.read().await.map_err(StartError::ClientKey)?);
+    let key = ClientKey::new(&source.read().await.map_err(StartError::ClientKey)?);
     if let SecretSource::File(_) = source {
         tokio::spawn(follow(source.clone(), key.clone()));
     }
@@ -142,7 +142,7 @@ async fn follow(source: SecretSource, key: ClientKey) {
     loop {
         ticks.tick().await;
         match source.read().await {
-            Ok(secret) => key.replace(secret),
+            Ok(secret) => key.replace(&secret),
             // Half-way through a rotation; the old key stays.
             Err(error) => tracing::warn!(%error, "listen.client_key can't be read again"),
         }

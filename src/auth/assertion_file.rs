@@ -10,6 +10,7 @@ use std::{
 use tokio::fs::File;
 
 use super::secret::{self, Secret};
+use crate::{config::Guarded, loose};
 
 /// Reads the assertion as it is now, without white space around it.
 ///
@@ -21,6 +22,7 @@ pub async fn read(file: &Path) -> Result<Secret, AssertionFileError> {
         source,
     };
     let opened = File::open(file).await.map_err(unreadable)?;
+    loose::warn_of(Guarded::Secret(file));
     let bytes = secret::read_bounded(opened).await.map_err(unreadable)?;
     let text = bytes
         .as_deref()

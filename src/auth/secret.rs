@@ -2,13 +2,10 @@
 //!
 //! A value is read at each use, so a rotated secret works at once, and is wiped when dropped.
 
-use std::collections::HashSet;
 use std::fmt;
-use std::fs::Metadata;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use thiserror::Error;
@@ -19,6 +16,7 @@ use tokio::time;
 use zeroize::Zeroizing;
 
 use super::keyring::{self, KeyringError};
+use crate::{config::Guarded, loose};
 
 /// A secret in the clear. It is wiped from memory when dropped.
 ///
@@ -206,12 +204,7 @@ pub(super) async fn read_file(path: &Path) -> Result<Bytes, SecretError> {
         source,
     };
     let file = File::open(path).await.map_err(failed)?;
-    if is_loose(&file.metadata().await.map_err(failed)?) && is_first_warning(path) {
-        tracing::warn!(
-            path = %path.display(),
-            "the file of a secret is readable for other users: chmod 600 it"
-        );
-    }
+    loose::warn_of(Guarded::Secret(path));
     let bytes = read_bounded(file).await.map_err(failed)?;
     bytes.ok_or_else(|| SecretError::Long {
         place: SecretSource::File(path.to_owned()).to_string(),
@@ -299,26 +292,6 @@ pub(super) async fn read_bounded(reader: impl AsyncRead + Unpin) -> io::Result<O
 /// The program of a command; an empty command names none, and so can't be started.
 fn program(argv: &[String]) -> &str {
     argv.first().map_or("", String::as_str)
-}
-
-#[cfg(unix)]
-fn is_loose(metadata: &Metadata) -> bool {
-    use std::os::unix::fs::PermissionsExt;
-
-    const GROUP_OR_OTHERS_READ: u32 = 0o044;
-    metadata.permissions().mode() & GROUP_OR_OTHERS_READ != 0
-}
-
-#[cfg(not(unix))]
-fn is_loose(_: &Metadata) -> bool {
-    false
-}
-
-/// Whether a path is warned about for the first time in this process: it is read at each use.
-fn is_first_warning(path: &Path) -> bool {
-    static WARNED: Mutex<Option<HashSet<PathBuf>>> = Mutex::new(None);
-    let mut warned = WARNED.lock().unwrap_or_else(PoisonError::into_inner);
-    warned.get_or_insert_default().insert(path.to_owned())
 }
 
 const LIMIT: usize = 64 * 1024;
@@ -476,23 +449,6 @@ mod tests {
             .await
             .expect_err("silent");
         assert!(matches!(error, SecretError::Slow { .. }), "{error:?}");
-    }
-
-    #[cfg(unix)]
-    #[test]
-    fn loose_files_are_warned_about_once() {
-        use std::os::unix::fs::PermissionsExt;
-
-        let (folder, _) = file(VALUE);
-        let path = folder.path().join("secret");
-        for (mode, loose) in [(0o600, false), (0o400, false), (0o640, true), (0o604, true)] {
-            let permissions = std::fs::Permissions::from_mode(mode);
-            std::fs::set_permissions(&path, permissions).expect("a mode");
-            let metadata = std::fs::metadata(&path).expect("metadata");
-            assert_eq!(is_loose(&metadata), loose, "{mode:o}");
-        }
-        assert!(is_first_warning(&path));
-        assert!(!is_first_warning(&path));
     }
 
     #[test]

@@ -16,7 +16,7 @@ use crate::{
     auth::{AccessToken, TokenKey, Tokens, identity::Identity},
     config::{Config, Source},
     error::Chain,
-    serve,
+    loose, serve,
     server::tls,
     upstream::Transport,
 };
@@ -51,6 +51,7 @@ impl Check {
         for note in &config.notes {
             writeln!(out, "{note}")?;
         }
+        loose::warn_of_all(&config);
         let transport = Transport::new(&config.upstream)?;
         config.listen.tls.as_ref().map(tls::acceptor).transpose()?;
         let mut failed = local(&config, &mut out).await?;

@@ -9,7 +9,7 @@ use clap::Args;
 use super::{ConfigArgs, ListenArgs, Stop};
 use crate::{
     config::{Config, Source},
-    process,
+    loose, process,
     serve::Bound,
     server::Limits,
 };
@@ -33,6 +33,7 @@ impl Serve {
             Source::File(path) => tracing::info!(config = %path.display(), "starting"),
             Source::Environment => tracing::info!(config = "AZURE_* variables", "starting"),
         }
+        loose::warn_of_all(&config);
         until_stopped(&config, |_| String::new()).await
     }
 }

@@ -1,5 +1,7 @@
 //! The sockets that the proxy listens on: TCP, or a unix socket for the owner alone.
 
+#[cfg(unix)]
+use std::sync::Once;
 use std::{
     io,
     net::SocketAddr,
@@ -7,6 +9,8 @@ use std::{
 };
 
 use tokio::net::TcpListener;
+#[cfg(unix)]
+use tokio::net::{UnixListener, UnixStream};
 
 use crate::config::ListenAddress;
 
@@ -17,7 +21,7 @@ pub enum Listener {
     Tcp(TcpListener),
     /// A unix socket, and the path that is removed with it.
     #[cfg(unix)]
-    Unix(tokio::net::UnixListener, PathBuf),
+    Unix(UnixListener, PathBuf),
 }
 
 impl Listener {
@@ -67,7 +71,7 @@ impl Listener {
                 stream.into_std().map(Socket::Tcp)
             }
             #[cfg(unix)]
-            Self::Unix(listener, _) => listener.accept().await?.0.into_std().map(Socket::Unix),
+            Self::Unix(listener, _) => next_of_owner(listener).await?.into_std().map(Socket::Unix),
         }
     }
 }
@@ -98,12 +102,40 @@ pub struct BindError {
     source: io::Error,
 }
 
+/// The next connection of the user whose proxy this is, or of root. The mode of the file says the same, but it is in the hands
+/// of whoever may change it. Others are cut off before a byte of theirs is read.
+#[cfg(unix)]
+async fn next_of_owner(listener: &UnixListener) -> io::Result<UnixStream> {
+    loop {
+        let (stream, _) = listener.accept().await?;
+        let peer = stream.peer_cred().map(|peer| peer.uid());
+        match peer {
+            Ok(uid) if uid == 0 || uid == rustix::process::geteuid().as_raw() => return Ok(stream),
+            Ok(uid) => warn_of_stranger(&format!("user {uid}")),
+            Err(_) => warn_of_stranger("an unknown user"),
+        }
+    }
+}
+
+/// Once as a warning: who may try may try often.
+#[cfg(unix)]
+fn warn_of_stranger(who: &str) {
+    static WARNED: Once = Once::new();
+    WARNED.call_once(|| {
+        tracing::warn!(
+            "{who} was refused at the unix socket, which serves its owner and root alone; is its mode still 0600? \
+             (said once)"
+        );
+    });
+    tracing::debug!(who, "refused at the unix socket");
+}
+
 #[cfg(unix)]
 async fn bind_unix(path: PathBuf) -> io::Result<Listener> {
     use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 
     let is_socket = std::fs::symlink_metadata(&path).is_ok_and(|meta| meta.file_type().is_socket());
-    if is_socket && tokio::net::UnixStream::connect(&path).await.is_err() {
+    if is_socket && UnixStream::connect(&path).await.is_err() {
         std::fs::remove_file(&path)?;
     }
     // In a folder of the owner's until its mode is right, so that there is no moment in which others could connect.
@@ -115,7 +147,7 @@ async fn bind_unix(path: PathBuf) -> io::Result<Listener> {
         .rand_bytes(4)
         .tempdir_in(folder.unwrap_or_else(|| Path::new(".")))?;
     let unready = private.path().join("s");
-    let listener = tokio::net::UnixListener::bind(&unready)?;
+    let listener = UnixListener::bind(&unready)?;
     std::fs::set_permissions(&unready, std::fs::Permissions::from_mode(0o600))?;
     // A hard link, unlike a rename, replaces nothing that another has put there meanwhile.
     std::fs::hard_link(&unready, &path)?;
