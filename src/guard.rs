@@ -4,6 +4,8 @@
 //! admitted only when it names the proxy by a loopback name or a listed one (a page that rebinds its DNS name can't), when it doesn't
 //! come from a foreign web page, and when it shows the client key, if one is set.
 
+mod page;
+
 use std::{
     collections::HashSet,
     sync::{Arc, PoisonError, RwLock},
@@ -169,28 +171,20 @@ impl Guard {
             {
                 return Ok(Some(page.clone()));
             }
-            if !self.is_own(page, authority) {
+            if !self.is_own(page.as_bytes(), authority) {
                 return Err(Error::Forbidden(
                     "a web page of another origin may not use this proxy",
                 ));
             }
         }
-        // `same-site` is a page on another port of localhost.
-        let mut sites = headers.get_all("sec-fetch-site").iter();
-        if sites.all(|site| matches!(site.as_bytes(), b"none" | b"same-origin")) {
-            Ok(None)
-        } else {
-            Err(Error::Forbidden(
-                "a web page of another site may not use this proxy",
-            ))
-        }
+        page::refuse_foreign(headers, |referrer| self.is_own(referrer, authority))?;
+        Ok(None)
     }
 
-    fn is_own(&self, page: &HeaderValue, authority: &Authority) -> bool {
-        let page = page.to_str().unwrap_or_default();
-        page.strip_prefix(self.scheme)
-            .and_then(|rest| rest.strip_prefix("://"))
-            .is_some_and(|rest| rest.eq_ignore_ascii_case(authority.as_str()))
+    fn is_own(&self, page: &[u8], authority: &Authority) -> bool {
+        let rest = page.strip_prefix(self.scheme.as_bytes());
+        rest.and_then(|rest| rest.strip_prefix(b"://"))
+            .is_some_and(|rest| rest.eq_ignore_ascii_case(authority.as_str().as_bytes()))
     }
 
     fn has_key(&self, headers: &HeaderMap) -> bool {
@@ -478,6 +472,41 @@ mod tests {
                 "{name}: {value}"
             );
         }
+        for (name, value, expected) in [
+            ("sec-fetch-mode", "navigate", 200),
+            ("sec-fetch-mode", "no-cors", 403),
+            ("sec-fetch-mode", "cors", 403),
+            ("sec-fetch-dest", "document", 200),
+            ("sec-fetch-dest", "webidentity", 403),
+            ("sec-fetch-dest", "iframe", 403),
+            ("sec-purpose", "prefetch", 403),
+            ("sec-purpose", "prefetch;prerender", 403),
+            ("purpose", "prefetch", 403),
+            ("referer", "http://localhost:8080/api/incidents", 200),
+            ("referer", "http://localhost:8080", 200),
+            ("referer", "http://localhost:80801/", 403),
+            ("referer", "http://localhost:3000/", 403),
+            (
+                "referer",
+                "http://localhost:3000/http://localhost:8080/",
+                403,
+            ),
+            ("referer", "https://evil.example/", 403),
+            ("referer", "", 403),
+        ] {
+            let fields = [
+                ("host", "localhost:8080"),
+                ("sec-fetch-site", "none"),
+                (name, value),
+            ];
+            assert_eq!(status(&guard, &fields), expected, "{name}: {value}");
+        }
+        // A program may say where a link was found.
+        let program = [
+            ("host", "localhost"),
+            ("referer", "https://portal.example/"),
+        ];
+        assert_eq!(status(&guard, &program), 200);
         let listed = [
             ("host", "localhost"),
             ("origin", "http://localhost:3000"),

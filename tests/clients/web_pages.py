@@ -26,6 +26,7 @@ import urllib.request
 PROGRAM = sys.argv[1]
 HERE = os.path.dirname(os.path.abspath(__file__))
 PATIENCE = 100
+ONLY = sys.argv[2:]
 CUSTOMER = "5a9db0c5-0000-4000-8000-000000000002"
 OTHER = "5a9db0c5-0000-4000-8000-000000000003"
 # Chromium would keep some requests to this machine to itself, or ask the user. Other browsers don't, so neither shall this one.
@@ -114,7 +115,7 @@ class Pages(http.server.BaseHTTPRequestHandler):
     def page_start(self, *_):
         """Opens a window for each of the pages."""
         urls = json.dumps([plan["url"] for plan in self.server.plan.values()])
-        self.answer(f"<script>for (const url of {urls}) open(url, '_blank', 'noopener')</script>")
+        self.answer(f"<script>for (const url of {urls}) open(url, '_blank', 'noopener,popup')</script>")
 
     def page_attack(self, query, _):
         plan = self.server.home.plan[query["page"]]
@@ -205,7 +206,7 @@ class Proxy:
 def count(texts):
     """How often each attack is named."""
     names = (re.search(r"[?&]search=([^&\s\"]+)", text) for text in texts)
-    return collections.Counter(urllib.parse.unquote(name.group(1)) for name in names if name)
+    return collections.Counter(urllib.parse.unquote_plus(name.group(1)) for name in names if name)
 
 
 @contextlib.contextmanager
@@ -241,9 +242,8 @@ def chromium(folder, *arguments):
     names = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if not names:
         sys.exit("no Chromium: apt-get install chromium")
-    resolved = ["evil.example 127.0.0.1", "listed.example 127.0.0.1", "rebind.example 127.0.0.2", "* ~NOTFOUND"]
-    keep = ["localhost", "*.localhost", "127.0.0.1", "127.0.0.2", "0.0.0.0", "[::1]", "[::ffff:7f00:1]"]
-    rules = [f"MAP {rule}" for rule in resolved] + [f"EXCLUDE {host}" for host in keep]
+    names_of_pages = {"evil.example": "127.0.0.1", "listed.example": "127.0.0.1", "rebind.example": "127.0.0.2"}
+    rules = [f"MAP {name} {address}" for name, address in names_of_pages.items()]
     return [
         names,
         "--headless",
@@ -325,24 +325,25 @@ def plan(home, proxies):
         "[::1]": f"http://[::1]:{six}",
         "other name": f"http://evil.example:{plain}",
     }
-    targets = {name: {"base": base, "full": True} for name, base in full.items()}
-    targets |= {name: {"base": base, "full": False} for name, base in short.items()}
-    rebound = {"rebound": {"base": f"http://rebind.example:{plain}", "full": True}} | targets
+    def targets(*tried_in_full):
+        rebound = {"rebound": f"http://rebind.example:{plain}"} if "rebound" in tried_in_full else {}
+        everywhere = rebound or "localhost" in tried_in_full
+        bases = rebound | full | (short if everywhere else {})
+        return {name: {"base": base, "full": name in tried_in_full} for name, base in bases.items()}
+
     origins = {
-        "same-site": f"http://localhost:{home}",
-        "address": f"http://127.0.0.1:{home}",
-        "cross-site": f"http://evil.example:{home}",
-        "unlisted-customer": f"http://fabrikam.localhost:{home}",
-        "rebinding": f"http://rebind.example:{plain}",
+        "same-site": (f"http://localhost:{home}", ["localhost"]),
+        "address": (f"http://127.0.0.1:{home}", ["stand_in_login"]),
+        "cross-site": (f"http://evil.example:{home}", ["localhost"]),
+        "other-customer": (f"http://fabrikam.localhost:{home}", ["customer"]),
+        "rebinding": (f"http://rebind.example:{plain}", ["rebound"]),
         # Listed by another of the proxies alone.
-        "listed-elsewhere": f"http://listed.example:{home}",
+        "listed-elsewhere": (f"http://listed.example:{home}", ["TLS"]),
     }
     return {
-        page: {
-            "url": f"{origin}/attack?page={page}&home={home}",
-            "targets": rebound if page == "rebinding" else targets,
-        }
-        for page, origin in origins.items()
+        page: {"url": f"{origin}/attack?page={page}&home={home}", "targets": targets(*tried_in_full)}
+        for page, (origin, tried_in_full) in origins.items()
+        if not ONLY or page in ONLY
     }
 
 
@@ -354,29 +355,34 @@ def harmless(page, learned):
 
 def report(home, arrived, reached):
     """Prints the table; tells how many faults there are."""
-    table = collections.defaultdict(collections.Counter)
+    tables = [collections.defaultdict(collections.Counter) for _ in ("page", "target", "attack")]
     for page, results in home.found.items():
-        if page == "good":
-            continue
-        for name, learned in results:
-            row = table[name.split("~")[2]]
-            row["tried"] += 1
-            row["arrived"] += arrived[name]
-            row["reached"] += reached[name]
-            if not harmless(page, learned):
-                row["readable"] += 1
-                print(f"FAILED {name}: learned {learned[:200]!r}")
-            if reached[name]:
-                print(f"FAILED {name}: reached upstream")
-    columns = ["tried", "arrived", "reached", "readable"]
-    print(f"{'attack':40} {'tried':>6} {'at the proxy':>13} {'reached upstream':>17} {'readable':>9}")
-    for attack, row in sorted(table.items()) + [("all", sum(table.values(), collections.Counter()))]:
-        print("{:40} {:6} {:13} {:17} {:9}".format(attack, *(row[column] for column in columns)))
-    silent = sorted(attack for attack, row in table.items() if not row["arrived"])
-    if silent:
-        print("never sent by the browser:", ", ".join(silent))
-    total = sum(table.values(), collections.Counter())
-    return total["reached"] + total["readable"]
+        for name, learned in results if page != "good" else []:
+            read = not harmless(page, learned)
+            if read or reached[name]:
+                print(f"FAILED {name}: reached upstream {reached[name]} times, the page learned {learned[:200]!r}")
+            for table, key in zip(tables, name.split("~")):
+                # A counter's sum would drop what is 0.
+                table[key].update(tried=1, arrived=arrived[name], reached=reached[name], read=read)
+    for title, table in zip(("page", "address", "attack"), tables):
+        show(title, table)
+    total = sum(tables[0].values(), collections.Counter())
+    show("all", {"": total})
+    return total["reached"] + total["read"] + unsent(tables)
+
+
+def show(title, table):
+    print(f"\n{title:40}  tried  at the proxy  reached upstream  readable")
+    for key, row in table.items():
+        print(f"{key:40} {row['tried']:6} {row['arrived']:13} {row['reached']:17} {row['read']:9}")
+
+
+def unsent(tables):
+    """Tells how many pages and addresses got nothing through to the proxy, or whether too many attacks didn't: then nothing
+    was tested."""
+    pages, addresses, attacks = ([key for key, row in table.items() if not row["arrived"]] for table in tables)
+    print("\nnever sent by the browser:", ", ".join(attacks) or "none")
+    return len(pages) + len(addresses) + (len(attacks) > len(tables[2]) // 10)
 
 
 def welcome(folder, home, proxies, stand_ins):

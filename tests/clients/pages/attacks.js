@@ -63,7 +63,9 @@ let forms = 0;
 const form = (method, enctype, more = {}) => (url) => {
   const name = `form-${(forms += 1)}`;
   const made = put("form", { action: url, method, enctype, target: name, ...more });
-  made.append(put("input", { name: '{"Query":"', value: 'DeviceInfo"}' }));
+  // A GET's own query takes the place of the action's.
+  const get = { name: "search", value: new URL(url, location).searchParams.get("search") };
+  made.append(put("input", method === "GET" ? get : { name: '{"Query":"', value: 'DeviceInfo"}' }));
   document.body.append(made);
   return new Promise((done) => {
     const into = put("iframe", { name });
@@ -76,9 +78,16 @@ const form = (method, enctype, more = {}) => (url) => {
 /// A window of its own: a navigation of the top level, which frames can't forbid.
 const popup = (features) => async (url) => {
   const opened = open(url, "_blank", features);
-  await pause();
+  const here = opened?.location.href;
   try {
-    return opened.document.documentElement.textContent;
+    // Where it has gone to another origin, looking throws.
+    for (let tries = 0; tries < 60; tries += 1) {
+      await pause(50);
+      const { readyState, body } = opened.document;
+      const gone = opened.location.href !== here && !opened.location.href.startsWith("blob:");
+      if (gone && readyState === "complete") return body.innerText;
+    }
+    return "";
   } catch {
     return "";
   } finally {
@@ -165,6 +174,18 @@ async function click(url, attributes) {
   return "";
 }
 
+/// The browser's own sign-in asks the address that the page names.
+const identity = async (url) => {
+  await navigator.credentials.get({ identity: { providers: [{ configURL: url, clientId: "1" }] } });
+  return "signed in";
+};
+
+/// And so does its till.
+const payment = async (url) => {
+  const total = { label: "x", amount: { currency: "EUR", value: "1" } };
+  return (await new PaymentRequest([{ supportedMethods: url }], { total }).canMakePayment()) ? "can pay" : "";
+};
+
 const beacon = (body) => async (url) => {
   navigator.sendBeacon(url, body);
   await pause();
@@ -213,14 +234,13 @@ const FULL = {
   "link prefetch": element("link", "href", { rel: "prefetch" }),
   "link preload": element("link", "href", { rel: "preload", as: "script" }),
   "link modulepreload": element("link", "href", { rel: "modulepreload" }),
-  "video": element("video", "src", { preload: "auto" }),
-  "audio": element("audio", "src", { preload: "auto" }),
+  "video": element("video", "src", { preload: "auto", autoplay: "", muted: "" }),
+  "audio": element("audio", "src", { preload: "auto", autoplay: "", muted: "" }),
   "object": element("object", "data"),
   "embed": async (url) => (document.body.append(put("embed", { src: url })), await pause(), ""),
-  "track": markup('<video src="data:,"><track default src="URL"></video>'),
+  "track": markup('<video crossorigin autoplay muted><track default src="URL"></video><script>document.querySelector("track").track.mode = "showing"</script>'),
   "input image": markup('<input type="image" src="URL">'),
   "SVG image": markup('<svg><image href="URL" width="9" height="9"></image></svg>'),
-  "base and img": markup('<base href="URL"><img src="?search=base">'),
   "CSS url": styled(".styled { background: url(URL) }"),
   "CSS font": styled("@font-face { font-family: f; src: url(URL) } .styled::after { font: 9px f; content: 'x' }"),
   "CSS import": styled("@import url(URL);"),
@@ -235,14 +255,14 @@ const FULL = {
   "form POST text/plain": form("POST", "text/plain"),
   "form POST without referrer": form("POST", "text/plain", { rel: "noreferrer" }),
   "window.open": popup(),
-  "window.open without opener": popup("noopener,noreferrer"),
+  "window.open without opener": async (url) => (open(url, "_blank", "noopener,noreferrer"), await pause(), ""),
   "window and meta refresh": passage('<meta http-equiv="refresh" content="0;url=URL">'),
   "window and location": passage('<script>location = "URL"</script>'),
   "window and history": passage('<script>history.pushState(0, ""); location.replace("URL")</script>'),
   "window and form": passage('<form method="POST" action="URL"></form><script>document.forms[0].submit()</script>'),
   "a ping": (url) => click(url, (url) => ({ href: "#here", ping: url })),
   "a target": (url) => click(url, (url) => ({ href: url, target: "_blank", rel: "noreferrer" })),
-  "a download": (url) => click(url, (url) => ({ href: url, download: "x" })),
+  "a download": (url) => click(url, (url) => ({ href: url, download: "x", target: "_blank" })),
   "prefetch rules": rules("prefetch"),
   "prerender rules": rules("prerender"),
   "WebSocket": socket,
@@ -251,6 +271,8 @@ const FULL = {
   "worker": worker,
   "worker of a blob": blobWorker,
   "service worker": serviceWorker,
+  "FedCM": identity,
+  "PaymentRequest": payment,
   "sandboxed page": opaque({}),
   "sandboxed page, no-cors": opaque({ mode: "no-cors" }),
   "data: page": opaque({ data: true }),
@@ -274,8 +296,8 @@ const FULL = {
 // One of each kind, for the other ways to write the proxy's address.
 const KINDS = ["fetch", "fetch no-cors", "fetch POST of text", "img", "script", "iframe", "form POST", "window.open", "WebSocket", "302, img"];
 
-const pause = () => new Promise((done) => setTimeout(done, 400));
-const late = () => new Promise((done) => setTimeout(done, 2500, ""));
+const pause = (time = 400) => new Promise((done) => setTimeout(done, time));
+const late = () => new Promise((done) => setTimeout(done, 4000, ""));
 
 /// Tries the attacks on every target, some at a time, and tells the server.
 async function run({ page, targets, home }) {
