@@ -2,9 +2,10 @@
 //!
 //! A warning and not a refusal: in a container or on a mounted volume the modes are often not the user's to choose.
 
+#[cfg(unix)]
+use std::path::Path;
 use std::{
     collections::HashSet,
-    path::Path,
     sync::{Mutex, PoisonError},
 };
 
@@ -123,7 +124,8 @@ const WRITE: u32 = 0o022;
 #[cfg(unix)]
 const STICKY: u32 = 0o1000;
 
-#[cfg(all(test, unix))]
+#[cfg(unix)]
+#[cfg(test)]
 mod tests {
     use std::{fs, os::unix::fs::PermissionsExt, path::PathBuf};
 

@@ -178,8 +178,8 @@ fn every_file(upstreams: &Upstreams) -> String {
         )
     };
     let listen = format!("[listen]\nclient_key = {{ file = \"key\" }}\n{tls}");
-    let program = dir.join("program");
-    let program = identity("run", &format!("secret = {{ command = [{program:?}] }}"));
+    let program = format!("secret = {{ command = [\"{}/program\"] }}", dir.display());
+    let program = identity("run", &program);
     let federated = identity("federated", "federated_token_file = \"token\"");
     // One route is nobody's by itself once there are several identities.
     let config = config.replace(
