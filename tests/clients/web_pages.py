@@ -25,7 +25,7 @@ import urllib.request
 
 PROGRAM = sys.argv[1]
 HERE = os.path.dirname(os.path.abspath(__file__))
-PATIENCE = 100
+PATIENCE = 240
 ONLY = sys.argv[2:]
 CUSTOMER = "5a9db0c5-0000-4000-8000-000000000002"
 OTHER = "5a9db0c5-0000-4000-8000-000000000003"
