@@ -13,7 +13,7 @@ use crate::{body::BoxError, error::Chain};
 /// Tries a way until it is free, or nobody asks any more. Then the circuit closes, and who comes next tries for real.
 pub(super) async fn run(circuit: Arc<Circuit>, outage: Outage, way: Way) {
     let origin = way.origin();
-    tracing::warn!(origin, error = %Chain(&outage), "no connection; trying it twice a second while anybody asks");
+    tracing::warn!(origin, error = %Chain(&outage), "no connection; trying again and again while anybody asks");
     let began = Instant::now();
     let probe = Probe { circuit, outage };
     let success = probe.tries(&way).await;
@@ -86,10 +86,10 @@ fn limit(number: u32, timeout: Duration) -> Duration {
     }
 }
 
-/// From one try to the next.
-const PACE: Duration = Duration::from_millis(500);
-/// So many tries nobody may ask before it is forgotten: five seconds.
-const UNASKED: u32 = 10;
+/// From one try to the next: within a second of the return it is noticed.
+const PACE: Duration = Duration::from_millis(400);
+/// So many tries nobody may ask before it is forgotten: about five seconds.
+const UNASKED: u32 = 12;
 /// The time limit of a try …
 const SHORT: Duration = Duration::from_secs(2);
 /// … but of every so many'th.
