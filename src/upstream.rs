@@ -189,7 +189,14 @@ pub(crate) fn is_known(error: &(dyn std::error::Error + 'static)) -> bool {
 }
 
 fn kind(error: &(dyn std::error::Error + 'static)) -> Option<Kind> {
-    std::iter::successors(Some(error), |cause| deeper(*cause)).find_map(kind_of)
+    causes(error).find_map(kind_of)
+}
+
+/// An error and all its causes.
+fn causes<'a>(
+    error: &'a (dyn std::error::Error + 'static),
+) -> impl Iterator<Item = &'a (dyn std::error::Error + 'static)> {
+    std::iter::successors(Some(error), |cause| deeper(*cause))
 }
 
 enum Kind {

@@ -17,8 +17,9 @@ use http::uri::{Authority, Scheme};
 use tokio::sync::watch;
 
 use super::{
+    causes,
     connect::{ConnectTimeout, Stream, Way},
-    deeper, probe,
+    probe,
 };
 use crate::body::BoxError;
 
@@ -168,7 +169,7 @@ impl Outage {
 
     /// Is that what stands behind a failure?
     pub(crate) fn is_behind(error: &(dyn std::error::Error + 'static)) -> bool {
-        std::iter::successors(Some(error), |cause| deeper(*cause)).any(|cause| cause.is::<Self>())
+        causes(error).any(<dyn std::error::Error>::is::<Self>)
     }
 
     /// Has anybody asked since this was called last?

@@ -54,7 +54,7 @@ impl Probe {
                     number = number.wrapping_add(1);
                     tries.spawn(try_once(way.clone(), limit(number, way.timeout)));
                 }
-                Some(tried) = tries.join_next() => match tried {
+                Some(outcome) = tries.join_next() => match outcome {
                     Ok(Ok(())) => return true,
                     Ok(Err(error)) => self.note(error),
                     Err(_) => {}

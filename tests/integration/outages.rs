@@ -4,7 +4,7 @@ use std::{
     collections::HashMap,
     fmt::Write as _,
     sync::{Arc, Mutex},
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
 use http::StatusCode;
@@ -144,7 +144,7 @@ impl Hospital {
         assert_eq!(calls.len(), count);
         for call in &*calls {
             assert!(
-                call.starts_with("Bearer token-of-") && call.ends_with(".end"),
+                call.starts_with("Bearer token-of-") && call.ends_with("-end"),
                 "{call}"
             );
         }
@@ -159,7 +159,7 @@ fn tenant(number: usize) -> String {
 }
 
 fn token(tenant: &str) -> String {
-    let token = format!("token-of-{tenant}.end");
+    let token = format!("token-of-{tenant}-end");
     let body = json!({"token_type": "Bearer", "expires_in": 3599, "access_token": token});
     response(200, "", &body)
 }
@@ -185,123 +185,97 @@ fn told(answer: &Answer, what: &str) -> u64 {
     answer.header("retry-after").parse().unwrap()
 }
 
-/// Entra ID's answers that are none, and the least and the most seconds that a client is told to wait.
-fn answers() -> Vec<(&'static str, Ill, (u64, u64))> {
-    let plain = |status: u16, fields: &str, body: &str| {
-        let length = body.len();
-        Ill::Says(format!(
-            "HTTP/1.1 {status} x\r\nContent-Length: {length}\r\n{fields}Connection: close\r\n\r\n{body}"
-        ))
+/// An answer that is none, and the least and the most seconds that a client is told to wait.
+type Nonsense = (&'static str, Ill, (u64, u64));
+
+const SOON: (u64, u64) = (1, 2);
+
+fn plain(status: u16, fields: &str, body: &str) -> Ill {
+    let length = body.len();
+    Ill::Says(format!(
+        "HTTP/1.1 {status} x\r\nContent-Length: {length}\r\n{fields}Connection: close\r\n\r\n{body}"
+    ))
+}
+
+/// `Retry-After` in every form (RFC 9110 §10.2.3), and in none.
+fn busy() -> Vec<Nonsense> {
+    let date = SystemTime::now() + Duration::from_secs(40);
+    let date = httpdate::fmt_http_date(date);
+    let asked = (20, 41);
+    let forms = [
+        ("40 s", 429, "40", asked),
+        ("date in 40 s", 429, &date, asked),
+        ("503, 40 s", 503, "40", asked),
+        ("503, date in 40 s", 503, &date, asked),
+        ("a day", 429, "86400", (3_580, 3_601)),
+        (
+            "a date long ago",
+            429,
+            "Sun, 06 Nov 1994 08:49:37 GMT",
+            SOON,
+        ),
+        ("0", 429, "0", SOON),
+        ("negative", 429, "-5", SOON),
+        ("half", 429, "1.5", SOON),
+        ("too many digits", 429, "99999999999999999999999", SOON),
+        ("words", 429, "in a minute", SOON),
+        ("nothing", 429, "", SOON),
+        ("bytes", 429, "\u{e9}\u{fe}", SOON),
+    ];
+    let busy = |(what, status, value, wait): (&'static str, u16, &str, _)| {
+        let field = format!("Retry-After: {value}\r\n");
+        (what, plain(status, &field, "Too many requests"), wait)
     };
-    let busy =
-        |status, value: &str| plain(status, &format!("Retry-After: {value}\r\n"), "Too many");
-    let date = |seconds| {
-        httpdate::fmt_http_date(std::time::SystemTime::now() + Duration::from_secs(seconds))
-    };
+    forms.map(busy).into()
+}
+
+fn nonsense() -> Vec<Nonsense> {
     let html = "<html><body>Our services aren't available right now</body></html>";
-    let chunked =
-        "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n";
-    let soon = (1, 2);
-    let json = |body: Value| plain(200, "", &body.to_string());
-    vec![
-        ("500", plain(500, "", ""), soon),
+    let html = |status| plain(status, "Content-Type: text/html\r\n", html);
+    let chunked = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+    let lengths = "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n{}";
+    let ok = |body: Value| plain(200, "", &body.to_string());
+    let bearer = |life: u32, token: &str| {
+        ok(json!({"token_type": "Bearer", "expires_in": life, "access_token": token}))
+    };
+    let kinds = [
+        ("500", plain(500, "", "")),
+        ("502, HTML", html(502)),
+        ("503", plain(503, "", "{}")),
+        ("504", plain(504, "", "")),
+        ("429", plain(429, "", "Too many")),
+        ("200, HTML", html(200)),
+        ("200, empty", plain(200, "", "")),
         (
-            "502, HTML",
-            plain(502, "Content-Type: text/html\r\n", html),
-            soon,
-        ),
-        ("503", plain(503, "", "{}"), soon),
-        ("504", plain(504, "", ""), soon),
-        ("429", plain(429, "", "Too many"), soon),
-        ("429, 40 s", busy(429, "40"), (20, 41)),
-        ("429, date in 40 s", busy(429, &date(40)), (20, 41)),
-        ("503, 40 s", busy(503, "40"), (20, 41)),
-        ("503, date in 40 s", busy(503, &date(40)), (20, 41)),
-        ("429, an age", busy(429, "86400"), (3_580, 3_601)),
-        (
-            "429, a date long ago",
-            busy(429, "Sun, 06 Nov 1994 08:49:37 GMT"),
-            soon,
-        ),
-        ("429, 0", busy(429, "0"), soon),
-        ("429, negative", busy(429, "-5"), soon),
-        ("429, half", busy(429, "1.5"), soon),
-        (
-            "429, too many digits",
-            busy(429, "99999999999999999999999"),
-            soon,
-        ),
-        ("429, words", busy(429, "in a minute"), soon),
-        ("429, nothing", busy(429, ""), soon),
-        ("429, bytes", busy(429, "\u{e9}\u{fe}"), soon),
-        (
-            "200, HTML",
-            plain(200, "Content-Type: text/html\r\n", html),
-            soon,
-        ),
-        ("200, empty", plain(200, "", ""), soon),
-        (
-            "200, half of the JSON",
+            "200, half",
             plain(200, "", "{\"token_type\": \"Bearer\", \"access_tok"),
-            soon,
         ),
-        ("200, not the JSON", plain(200, "", "[1, 2, 3]"), soon),
+        ("200, a list", plain(200, "", "[1, 2, 3]")),
         (
             "200, no token",
-            json(json!({"token_type": "Bearer", "expires_in": 3599})),
-            soon,
+            ok(json!({"token_type": "Bearer", "expires_in": 3599})),
         ),
-        (
-            "200, no life",
-            json(json!({"token_type": "Bearer", "expires_in": 0, "access_token": "a"})),
-            soon,
-        ),
-        (
-            "200, no header's text",
-            json(json!({"token_type": "Bearer", "expires_in": 3599, "access_token": "a\r\nb"})),
-            soon,
-        ),
-        ("204", plain(204, "", ""), soon),
-        (
-            "302",
-            plain(302, "Location: http://127.0.0.1:1/\r\n", ""),
-            soon,
-        ),
-        ("404, empty", plain(404, "", ""), soon),
-        (
-            "400, not the JSON",
-            plain(400, "", "{\"oops\": true}"),
-            soon,
-        ),
-        (
-            "no HTTP",
-            Ill::Says("SSH-2.0-OpenSSH_9.9\r\n".to_owned()),
-            soon,
-        ),
-        (
-            "two lengths",
-            Ill::Says(
-                "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n{}".to_owned(),
-            ),
-            soon,
-        ),
-        ("endless body", Ill::Endless(chunked.to_owned()), soon),
+        ("200, no life", bearer(0, "a")),
+        ("200, no header's text", bearer(3599, "a\r\nb")),
+        ("204", plain(204, "", "")),
+        ("302", plain(302, "Location: http://127.0.0.1:1/\r\n", "")),
+        ("404, empty", plain(404, "", "")),
+        ("400, not the JSON", plain(400, "", "{\"oops\": true}")),
+        ("no HTTP", Ill::Says("SSH-2.0-OpenSSH_9.9\r\n".to_owned())),
+        ("two lengths", Ill::Says(lengths.to_owned())),
+        ("endless body", Ill::Endless(chunked.to_owned())),
         (
             "endless head",
             Ill::Endless("HTTP/1.1 200 OK\r\nX: ".to_owned()),
-            soon,
         ),
-        (
-            "endless error",
-            Ill::Endless(chunked.replace("200", "500")),
-            soon,
-        ),
-    ]
+        ("endless error", Ill::Endless(chunked.replace("200", "500"))),
+    ];
+    kinds.map(|(what, ill)| (what, ill, SOON)).into()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nonsense_of_entra_is_told_honestly_and_is_not_asked_for_again_and_again() {
-    let table = answers();
+    let table = [nonsense(), busy()].concat();
     let patients = table.iter().map(|(_, ill, _)| ill.clone()).collect();
     let (hospital, proxy) = Hospital::start(patients).await;
     let connections = Http2::connect_many(&proxy, 3).await;

@@ -17,7 +17,7 @@ use rustls::{
     pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer},
 };
 use tokio::{
-    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, copy_bidirectional},
+    io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional},
     net::{TcpListener, TcpSocket, TcpStream},
     task::{JoinHandle, JoinSet},
     time::timeout,
@@ -113,14 +113,8 @@ impl Place {
         };
         let connects = Arc::clone(&self.connects);
         let task = tokio::spawn(async move {
-            // With these the queue is full, and the kernel drops who comes.
-            let mut fillers = Vec::new();
-            while way == Way::BlackHole {
-                let address = listener.local_addr().unwrap();
-                match timeout(Duration::from_millis(100), TcpStream::connect(address)).await {
-                    Ok(filler) => fillers.push(filler.unwrap()),
-                    Err(_) => std::future::pending().await,
-                }
+            if way == Way::BlackHole {
+                swallow(&listener).await;
             }
             let mut open = JoinSet::new();
             loop {
@@ -170,11 +164,13 @@ struct Visits {
 impl Visits {
     async fn meet(self, mut stream: TcpStream) {
         match self.way {
-            Way::Good | Way::Expired | Way::NotYet | Way::WrongHost | Way::WrongAuthority => {
-                let tls = TlsAcceptor::from(self.certificates.of(self.way));
-                if let Ok(stream) = tls.accept(stream).await {
-                    self.answer(stream).await;
-                }
+            Way::Good => self.answer(stream, &self.certificates.good).await,
+            Way::Expired => self.answer(stream, &self.certificates.expired).await,
+            Way::NotYet => self.answer(stream, &self.certificates.not_yet).await,
+            Way::WrongHost => self.answer(stream, &self.certificates.wrong_host).await,
+            Way::WrongAuthority => {
+                self.answer(stream, &self.certificates.wrong_authority)
+                    .await;
             }
             Way::To(address) => lead(stream, address).await,
             Way::Tunnel(address) => {
@@ -207,7 +203,10 @@ impl Visits {
         }
     }
 
-    async fn answer(&self, mut stream: impl AsyncRead + AsyncWrite + Unpin) {
+    async fn answer(&self, stream: TcpStream, tls: &Arc<ServerConfig>) {
+        let Ok(mut stream) = TlsAcceptor::from(Arc::clone(tls)).accept(stream).await else {
+            return;
+        };
         let (mut bytes, good) = (
             Vec::new(),
             "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ngood",
@@ -220,6 +219,15 @@ impl Visits {
             }
         }
     }
+}
+
+/// Fills the queue of who waits to be accepted; then the kernel drops who comes. Never ends.
+async fn swallow(listener: &TcpListener) {
+    let (address, mut fillers) = (listener.local_addr().unwrap(), Vec::new());
+    while let Ok(filler) = timeout(Duration::from_millis(100), TcpStream::connect(address)).await {
+        fillers.push(filler.unwrap());
+    }
+    std::future::pending::<()>().await;
 }
 
 async fn lead(mut stream: TcpStream, address: SocketAddr) {
@@ -275,16 +283,6 @@ impl Certificates {
             not_yet: lasting(3999, 4000),
             wrong_host: leaf(&authority, ELSEWHERE, (2000, 4000)),
             wrong_authority: leaf(&other, HERE, (2000, 4000)),
-        })
-    }
-
-    fn of(&self, way: Way) -> Arc<ServerConfig> {
-        Arc::clone(match way {
-            Way::Expired => &self.expired,
-            Way::NotYet => &self.not_yet,
-            Way::WrongHost => &self.wrong_host,
-            Way::WrongAuthority => &self.wrong_authority,
-            _ => &self.good,
         })
     }
 }

@@ -222,3 +222,29 @@ async fn a_name_that_nobody_knows_is_told_at_once() {
     let log = proxy.log();
     assert!(log.matches("not forwarded").count() <= 1, "{log}");
 }
+
+/// Tries are for who asks: when nobody does, they end, and who comes next tries for real.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_place_that_nobody_asks_for_is_left_alone() {
+    let (_upstreams, proxy, places) = with_places(1).await;
+    let place = &places[0];
+    place.becomes(Way::Reset).await;
+    for _ in 0..2 {
+        assert_told(
+            &proxy.get("/place/0").await,
+            (502, "connection_refused"),
+            "reset",
+        );
+    }
+    let began = Instant::now();
+    while !proxy.log().contains("nobody asks for it any more") {
+        assert!(began.elapsed() < PATIENCE, "{}", proxy.log());
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    let tries = place.connects();
+    assert!(tries <= 16, "{tries}");
+    place.becomes(Way::Good).await;
+    // Not a try more, until somebody asks; that one gets an answer of its own.
+    assert_eq!(place.connects(), tries);
+    assert_eq!(proxy.get("/place/0").await.status, StatusCode::OK);
+}
