@@ -82,7 +82,8 @@ impl Transport {
             .pool_idle_timeout(POOL_IDLE)
             .http2_initial_stream_window_size(STREAM_WINDOW)
             .http2_initial_connection_window_size(CONNECTION_WINDOW)
-            .http2_keep_alive_interval(Duration::from_secs(30))
+            .http2_keep_alive_interval(PING)
+            .http2_keep_alive_timeout(PING)
             .http1_max_buf_size(MAX_BUFFER)
             .build(connector.clone());
         HttpClient {
@@ -244,6 +245,10 @@ fn deeper<'a>(
 /// How long a connection may rest in the pool. Azure's front ends close idle ones after some minutes; a shorter time here
 /// makes it rare that a request meets a connection that is just being closed.
 const POOL_IDLE: Duration = Duration::from_mins(1);
+/// How long an HTTP/2 connection may be silent, while something is awaited on it, before it is asked whether it lives; and how long it may
+/// take to say so. Both together are less than [`FETCH_TIMEOUT`]: a connection whose other end is gone without a word, as after a
+/// change of networks, would stay in the pool, and every token request would wait on it in vain.
+const PING: Duration = Duration::from_secs(10);
 /// The most that HTTP/1 buffers of one connection, in bytes.
 const MAX_BUFFER: usize = 64 * 1024;
 /// What one HTTP/2 response may have on its way, in bytes: a client that has stopped reading costs this much memory.

@@ -19,6 +19,7 @@ use rustls::{
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional},
     net::{TcpListener, TcpSocket, TcpStream},
+    sync::Notify,
     task::{JoinHandle, JoinSet},
     time::timeout,
 };
@@ -67,6 +68,7 @@ pub(crate) struct Place {
     requests: Arc<AtomicUsize>,
     serving: Mutex<Option<JoinHandle<()>>>,
     way: Mutex<Way>,
+    freeze: Arc<Notify>,
 }
 
 impl Place {
@@ -79,6 +81,7 @@ impl Place {
             requests: Arc::default(),
             serving: Mutex::default(),
             way: Mutex::new(way),
+            freeze: Arc::default(),
         };
         place.serve(listener, way);
         place
@@ -110,6 +113,7 @@ impl Place {
             way,
             certificates: Arc::clone(&self.certificates),
             requests: Arc::clone(&self.requests),
+            freeze: Arc::clone(&self.freeze),
         };
         let connects = Arc::clone(&self.connects);
         let task = tokio::spawn(async move {
@@ -124,6 +128,11 @@ impl Place {
             }
         });
         *self.serving.lock().unwrap() = Some(task);
+    }
+
+    /// From now on no byte passes on the connections that lead on; but they stay open, and new ones are as they were.
+    pub(crate) fn freeze(&self) {
+        self.freeze.notify_waiters();
     }
 
     /// What it does now.
@@ -159,6 +168,7 @@ struct Visits {
     way: Way,
     certificates: Arc<Certificates>,
     requests: Arc<AtomicUsize>,
+    freeze: Arc<Notify>,
 }
 
 impl Visits {
@@ -172,11 +182,11 @@ impl Visits {
                 self.answer(stream, &self.certificates.wrong_authority)
                     .await;
             }
-            Way::To(address) => lead(stream, address).await,
+            Way::To(address) => self.lead(stream, address).await,
             Way::Tunnel(address) => {
                 head(&mut stream).await;
                 let _ = stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await;
-                lead(stream, address).await;
+                self.lead(stream, address).await;
             }
             Way::NoTunnel => {
                 head(&mut stream).await;
@@ -200,6 +210,16 @@ impl Visits {
                 says(stream, &hello).await;
             }
             Way::Closed | Way::Refused | Way::BlackHole => {}
+        }
+    }
+
+    async fn lead(&self, mut stream: TcpStream, address: SocketAddr) {
+        let Ok(mut other) = TcpStream::connect(address).await else {
+            return;
+        };
+        tokio::select! {
+            _ = copy_bidirectional(&mut stream, &mut other) => {}
+            () = self.freeze.notified() => std::future::pending().await,
         }
     }
 
@@ -228,12 +248,6 @@ async fn swallow(listener: &TcpListener) {
         fillers.push(filler.unwrap());
     }
     std::future::pending::<()>().await;
-}
-
-async fn lead(mut stream: TcpStream, address: SocketAddr) {
-    if let Ok(mut other) = TcpStream::connect(address).await {
-        let _ = copy_bidirectional(&mut stream, &mut other).await;
-    }
 }
 
 async fn head(stream: &mut TcpStream) {

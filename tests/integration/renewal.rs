@@ -17,6 +17,7 @@ use tokio::{
 
 use crate::{
     load::{self, Http2},
+    outages::dead_connection,
     support::{Answer, Proxy, Upstreams},
 };
 
@@ -125,6 +126,7 @@ async fn an_outage_is_not_felt_while_the_token_lives_and_passes_by_itself() {
         outage(json!({"status": 503})),
         outage(json!({"reset": "before-headers"})),
         silence(),
+        dead_connection(),
     );
 }
 
