@@ -201,7 +201,7 @@ impl Error {
                 "check the network, the HTTP proxy (upstream.proxy, HTTPS_PROXY) and the upstream's name"
             }
             Self::Tls(_) => {
-                "if a corporate proxy intercepts TLS, name its root certificate in upstream.ca"
+                "check this machine's clock and upstream's certificate; if a corporate proxy intercepts TLS, name its root certificate in upstream.ca"
             }
             Self::Closed(_) | Self::Protocol(_) => {
                 "try again if the request may be repeated safely"
