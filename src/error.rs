@@ -79,7 +79,7 @@ pub enum Error {
     Protocol(#[source] BoxError),
     /// No connection in time.
     #[error("connecting to upstream took longer than upstream.connect_timeout")]
-    ConnectTimeout,
+    ConnectTimeout(#[source] BoxError),
     /// A small exchange with Entra ID took too long.
     #[error("there was no answer within {} s", .0.as_secs())]
     ExchangeTimeout(Duration),
@@ -114,7 +114,7 @@ impl Error {
             | Self::Tls(_)
             | Self::Closed(_)
             | Self::Protocol(_) => StatusCode::BAD_GATEWAY,
-            Self::ConnectTimeout | Self::ExchangeTimeout(_) | Self::ResponseTimeout => {
+            Self::ConnectTimeout(_) | Self::ExchangeTimeout(_) | Self::ResponseTimeout => {
                 StatusCode::GATEWAY_TIMEOUT
             }
         }
@@ -126,6 +126,15 @@ impl Error {
         matches!(
             self.status(),
             StatusCode::BAD_GATEWAY | StatusCode::GATEWAY_TIMEOUT
+        )
+    }
+
+    /// Was there no connection, so that nothing was sent? The proxy itself tries when there is one again.
+    #[must_use]
+    pub fn is_unreachable(&self) -> bool {
+        matches!(
+            self,
+            Self::Connect(_) | Self::Dns(_) | Self::Tls(_) | Self::ConnectTimeout(_)
         )
     }
 
@@ -157,7 +166,7 @@ impl Error {
             Self::Tls(_) => "tls_certificate_error",
             Self::Closed(_) => "connection_terminated",
             Self::Protocol(_) => "http_protocol_error",
-            Self::ConnectTimeout => "connection_timeout",
+            Self::ConnectTimeout(_) => "connection_timeout",
             Self::ExchangeTimeout(_) | Self::ResponseTimeout => "http_response_timeout",
         }
     }
@@ -185,11 +194,14 @@ impl Error {
             }
             Self::Loop => "point the route's upstream at the API, not at this proxy",
             Self::Token(none) => none.next_step(),
-            Self::Connect(_) | Self::Dns(_) | Self::ConnectTimeout | Self::ExchangeTimeout(_) => {
+            Self::Connect(_)
+            | Self::Dns(_)
+            | Self::ConnectTimeout(_)
+            | Self::ExchangeTimeout(_) => {
                 "check the network, the HTTP proxy (upstream.proxy, HTTPS_PROXY) and the upstream's name"
             }
             Self::Tls(_) => {
-                "if a corporate proxy intercepts TLS, name its root certificate in upstream.ca"
+                "check this machine's clock and upstream's certificate; if a corporate proxy intercepts TLS, name its root certificate in upstream.ca"
             }
             Self::Closed(_) | Self::Protocol(_) => {
                 "try again if the request may be repeated safely"
@@ -222,6 +234,9 @@ impl Error {
     }
 
     fn retry_after(&self) -> Option<Duration> {
+        if self.is_unreachable() {
+            return Some(Duration::from_secs(1));
+        }
         let Self::Token(none) = self else {
             return None;
         };

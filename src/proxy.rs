@@ -30,7 +30,7 @@ use crate::{
     route::{Outbound, Routes},
     server::breaker::Breaker,
     stand_in_login::Question,
-    upstream::HttpClient,
+    upstream::{self, HttpClient},
 };
 
 /// One worker's proxy: what all workers share, and a client of its own. A cheap handle.
@@ -305,7 +305,8 @@ fn outgoing(body: Incoming, progress: &Progress) -> (Outgoing, Kept) {
 fn refusal(error: &Error) -> Response<Reply> {
     let status = error.status().as_u16();
     // Why there is no token, the cache has logged once for all who wait; and what a client does wrong must not fill the log.
-    if error.is_upstreams() {
+    // Of an outage, its begin and its end are logged.
+    if error.is_upstreams() && !upstream::is_known(error) {
         tracing::warn!(status, error = %Chain(error), "not forwarded");
     } else {
         tracing::debug!(status, error = %Chain(error), "refused");

@@ -1,9 +1,11 @@
 //! The one HTTP client: pool, TLS, HTTP proxy, timeouts. API requests and token requests both go through it.
 
+mod circuit;
 pub mod connect;
+mod probe;
 pub mod tls;
 
-use std::{error::Error as _, io, time::Duration};
+use std::{io, time::Duration};
 
 use http::{Request, Response};
 use http_body_util::{BodyExt, Limited};
@@ -17,11 +19,15 @@ use hyper_util::{
 };
 use tokio::time::{Instant, timeout_at};
 
-use self::connect::{ConnectTimeout, Connector};
+use self::{
+    circuit::Outage,
+    connect::{ConnectTimeout, Connector},
+};
 use crate::{
-    body::{Outgoing, Progress},
+    body::{BoxError, Outgoing, Progress},
     config::UpstreamConfig,
     error::Error,
+    origin::Origin,
     route::Authorized,
 };
 
@@ -76,11 +82,13 @@ impl Transport {
             .pool_idle_timeout(POOL_IDLE)
             .http2_initial_stream_window_size(STREAM_WINDOW)
             .http2_initial_connection_window_size(CONNECTION_WINDOW)
-            .http2_keep_alive_interval(Duration::from_secs(30))
+            .http2_keep_alive_interval(PING)
+            .http2_keep_alive_timeout(PING)
             .http1_max_buf_size(MAX_BUFFER)
-            .build(connector);
+            .build(connector.clone());
         HttpClient {
             client,
+            connector,
             response_timeout: self.response_timeout,
         }
     }
@@ -90,6 +98,7 @@ impl Transport {
 #[derive(Clone, Debug)]
 pub struct HttpClient {
     client: Client<Connector, Outgoing>,
+    connector: Connector,
     response_timeout: Duration,
 }
 
@@ -114,6 +123,15 @@ impl HttpClient {
                 Err(_) => return Err(Error::ResponseTimeout),
             }
         }
+    }
+
+    /// Fails at once where connecting is known to fail, so that nothing is prepared for a request that can't be sent.
+    ///
+    /// # Errors
+    /// One of the variants of [`Error`] that are [unreachable](Error::is_unreachable).
+    pub(crate) fn may_reach(&self, origin: &Origin) -> Result<(), Error> {
+        let outage = self.connector.outage(origin);
+        outage.map_or(Ok(()), |outage| Err(unreachable(outage.into())))
     }
 
     /// A small exchange, read whole: at most `limit` bytes, within half a minute.
@@ -146,16 +164,40 @@ impl HttpClient {
 
 /// Sorts a failure by the first of its causes that says what went wrong.
 fn classify(error: legacy::Error) -> Error {
-    let kind = std::iter::successors(error.source(), |cause| deeper(*cause)).find_map(kind_of);
-    match kind {
-        Some(Kind::Tls) => Error::Tls(error.into()),
-        Some(Kind::Dns) => Error::Dns(error.into()),
-        Some(Kind::ConnectTimeout) => Error::ConnectTimeout,
+    if error.is_connect() {
+        return unreachable(error.into());
+    }
+    match kind(&error) {
         Some(Kind::ClientBody) => Error::BrokenBody(error.into()),
         Some(Kind::Protocol) => Error::Protocol(error.into()),
-        None if error.is_connect() => Error::Connect(error.into()),
-        None => Error::Closed(error.into()),
+        Some(Kind::Tls | Kind::Dns | Kind::ConnectTimeout) | None => Error::Closed(error.into()),
     }
+}
+
+/// The same, of a connection that was never there.
+fn unreachable(error: BoxError) -> Error {
+    match kind(&*error) {
+        Some(Kind::Tls) => Error::Tls(error),
+        Some(Kind::Dns) => Error::Dns(error),
+        Some(Kind::ConnectTimeout) => Error::ConnectTimeout(error),
+        Some(Kind::ClientBody | Kind::Protocol) | None => Error::Connect(error),
+    }
+}
+
+/// Was it known before, so that no connection was tried?
+pub(crate) fn is_known(error: &(dyn std::error::Error + 'static)) -> bool {
+    Outage::is_behind(error)
+}
+
+fn kind(error: &(dyn std::error::Error + 'static)) -> Option<Kind> {
+    causes(error).find_map(kind_of)
+}
+
+/// An error and all its causes.
+fn causes<'a>(
+    error: &'a (dyn std::error::Error + 'static),
+) -> impl Iterator<Item = &'a (dyn std::error::Error + 'static)> {
+    std::iter::successors(Some(error), |cause| deeper(*cause))
 }
 
 enum Kind {
@@ -203,6 +245,10 @@ fn deeper<'a>(
 /// How long a connection may rest in the pool. Azure's front ends close idle ones after some minutes; a shorter time here
 /// makes it rare that a request meets a connection that is just being closed.
 const POOL_IDLE: Duration = Duration::from_mins(1);
+/// How long an HTTP/2 connection may be silent, while something is awaited on it, before it is asked whether it lives; and how long it may
+/// take to say so. Both together are less than [`FETCH_TIMEOUT`]: a connection whose other end is gone without a word, as after a
+/// change of networks, would stay in the pool, and every token request would wait on it in vain.
+const PING: Duration = Duration::from_secs(10);
 /// The most that HTTP/1 buffers of one connection, in bytes.
 const MAX_BUFFER: usize = 64 * 1024;
 /// What one HTTP/2 response may have on its way, in bytes: a client that has stopped reading costs this much memory.

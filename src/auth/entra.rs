@@ -62,6 +62,15 @@ impl Entra {
             .map_err(|_| unavailable(key, "its token URL can't be formed"))
     }
 
+    /// Is it worth preparing a request? A credential may cost a program's run or a signature.
+    ///
+    /// # Errors
+    /// When it is known that there is no connection.
+    pub fn may_ask(&self, key: &TokenKey) -> Result<(), TokenError> {
+        let reached = self.http.may_reach(&self.login);
+        reached.map_err(|error| unreachable(key, error))
+    }
+
     /// One token request for an application (RFC 6749 §4.4).
     ///
     /// # Errors
@@ -159,7 +168,7 @@ impl oauth2::ExtraTokenFields for Extra {}
 #[non_exhaustive]
 pub enum CallError {
     /// There was no answer.
-    #[error("Entra ID can't be reached")]
+    #[error("no answer of Entra ID")]
     Http(#[from] crate::error::Error),
     /// It was not a refusal, and says how long to wait.
     #[error("{0}")]
@@ -211,9 +220,12 @@ fn token_error(
                 source: None,
             }
         }
+        RequestTokenError::Request(CallError::Http(error)) if error.is_unreachable() => {
+            unreachable(key, error)
+        }
         RequestTokenError::Request(CallError::Http(error)) => TokenError::Unavailable {
             identity: key.identity.to_string(),
-            reason: "it can't be reached".to_owned(),
+            reason: "there was no whole answer".to_owned(),
             retry_after: None,
             source: Some(error.into()),
         },
@@ -235,6 +247,13 @@ fn to_token<F: oauth2::ExtraTokenFields>(
     AccessToken::new(answer.access_token().secret(), life, refresh_in, refreshes)
         .map(|token| token.asked_at(asked))
         .filter(AccessToken::is_live)
+}
+
+fn unreachable(key: &TokenKey, error: crate::error::Error) -> TokenError {
+    TokenError::Unreachable {
+        identity: key.identity.to_string(),
+        source: error.into(),
+    }
 }
 
 pub(super) fn unavailable(key: &TokenKey, reason: &str) -> TokenError {

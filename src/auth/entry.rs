@@ -5,8 +5,11 @@ use std::{
     time::{Duration, Instant},
 };
 
+use tokio::sync::Semaphore;
+
 use super::{
     AccessToken, Rejected, TokenKey,
+    aadsts::Class,
     consent::Customer,
     error::{NoToken, TokenError},
 };
@@ -96,6 +99,12 @@ pub(super) struct Failure {
     customer: Option<Arc<Customer>>,
     retry_at: Instant,
     count: u32,
+    /// When the first in the row was.
+    since: Instant,
+    /// Is it what the one before was?
+    is_repeated: bool,
+    /// Held by who fetches next.
+    pub(super) turn: Arc<Semaphore>,
 }
 
 impl Failure {
@@ -103,11 +112,16 @@ impl Failure {
         let count = previous
             .map_or(0, |previous| previous.count)
             .saturating_add(1);
+        let now = Instant::now();
+        let is_repeated = previous.is_some_and(|previous| previous.error.is_like(&error));
         Self {
-            retry_at: Instant::now() + error.hold_off(count),
+            retry_at: now + error.hold_off(count),
             error: Arc::new(error),
             customer: None,
             count,
+            since: previous.map_or(now, |previous| previous.since),
+            is_repeated,
+            turn: Arc::new(Semaphore::new(1)),
         }
     }
 
@@ -119,10 +133,11 @@ impl Failure {
         }
     }
 
-    /// Tells the log why there is no token.
+    /// Tells the log why there is no token: once, however often it is tried.
     pub(super) fn report(&self, key: &TokenKey, serves_on: bool) {
-        if self.is_old_news() {
-            tracing::debug!(identity = %key.identity, audience = %key.audience, "still no sign-in");
+        if self.is_repeated {
+            tracing::debug!(identity = %key.identity, tenant = %key.tenant, audience = %key.audience,
+                error = %Chain(&self.to_answer()), "still no token");
             return;
         }
         let answer = self.to_answer();
@@ -132,9 +147,14 @@ impl Failure {
             trace_id = answer.error.trace_id(), "no token");
     }
 
-    /// A user who has to sign in is asked for every second or so; the log is told once.
-    fn is_old_news(&self) -> bool {
-        self.count > 1 && self.error.asks_for_sign_in()
+    /// For how long there have been failures only, in seconds.
+    pub(super) fn lasted_s(&self) -> u64 {
+        self.since.elapsed().as_secs()
+    }
+
+    /// Will it pass by itself?
+    pub(super) fn is_transient(&self) -> bool {
+        self.error.class() == Class::Transient
     }
 
     pub(super) fn to_answer(&self) -> NoToken {

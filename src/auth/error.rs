@@ -73,7 +73,7 @@ pub enum TokenError {
         /// What Entra ID said.
         refusal: Refusal,
     },
-    /// Entra ID could not be reached, was overloaded, or answered nonsense.
+    /// Entra ID was overloaded, or answered nonsense or nothing.
     #[error("Entra ID gave no token for identity '{identity}': {reason}")]
     Unavailable {
         /// The identity's name in the configuration.
@@ -84,6 +84,14 @@ pub enum TokenError {
         retry_after: Option<Duration>,
         /// The cause, when the network failed.
         source: Option<BoxError>,
+    },
+    /// There is no connection to Entra ID, so it was asked nothing.
+    #[error("Entra ID can't be reached for a token for identity '{identity}'")]
+    Unreachable {
+        /// The identity's name in the configuration.
+        identity: String,
+        /// Why.
+        source: BoxError,
     },
     /// The identity's own secret could not be read.
     #[error("the credential of identity '{identity}' can't be read")]
@@ -158,7 +166,7 @@ impl TokenError {
     #[must_use]
     pub fn class(&self) -> Class {
         match self {
-            Self::Unavailable { .. } => Class::Transient,
+            Self::Unavailable { .. } | Self::Unreachable { .. } => Class::Transient,
             Self::Credential { .. }
             | Self::Proof { .. }
             | Self::Broken { .. }
@@ -178,6 +186,7 @@ impl TokenError {
             Self::SignInRefused { .. } => self.class() == Class::Interactive,
             Self::Refused { .. }
             | Self::Unavailable { .. }
+            | Self::Unreachable { .. }
             | Self::Credential { .. }
             | Self::Proof { .. }
             | Self::Platform { .. }
@@ -187,10 +196,19 @@ impl TokenError {
         }
     }
 
+    /// Would it tell who reads the log nothing new after another?
+    ///
+    /// An outage takes many forms while it lasts; a user who has to sign in is asked for every second.
+    #[must_use]
+    pub fn is_like(&self, other: &Self) -> bool {
+        let both = |is: fn(&Self) -> bool| is(self) && is(other);
+        both(|error| error.class() == Class::Transient) || both(Self::asks_for_sign_in)
+    }
+
     /// How long nobody shall ask again, after `failures` failures in a row (this one included).
     ///
-    /// About fifteen equal requests in five minutes lock an app out (AADSTS50196), and after an outage the first retry
-    /// shall come no sooner than five seconds.
+    /// About fifteen equal requests in five minutes lock an app out (AADSTS50196), whatever they were answered. Those that were never
+    /// sent don't count: the connector sees to it that they are no storm either.
     #[must_use]
     pub fn hold_off(&self, failures: u32) -> Duration {
         match self {
@@ -206,17 +224,18 @@ impl TokenError {
             Self::Refused { refusal, .. } if refusal.class() != Class::Transient => {
                 Duration::from_mins(1)
             }
-            Self::Refused { refusal, .. } => transient(refusal.retry_after, failures),
-            Self::SignInRefused { refusal, .. } => transient(refusal.retry_after, failures),
-            Self::Unavailable { retry_after, .. } => transient(*retry_after, failures),
+            Self::Refused { refusal, .. } => obey(refusal.retry_after, (quick, failures)),
+            Self::SignInRefused { refusal, .. } => obey(refusal.retry_after, (quick, failures)),
+            Self::Unavailable { retry_after, .. } => obey(*retry_after, (quick, failures)),
             Self::Unkept { .. } => Duration::from_mins(1),
+            Self::Unreachable { .. } => AT_ONCE,
             // What Entra ID had answered by then is unknown.
-            Self::Broken { .. } => backoff(failures),
+            Self::Broken { .. } => slow(failures),
             // Nothing was sent to Entra ID; the pause is for the machine that reads the secret.
             Self::Credential { .. } | Self::Proof { .. } | Self::Store { .. } => {
                 Duration::from_secs(5)
             }
-            Self::Platform { source, .. } => transient(source.retry_after(), failures),
+            Self::Platform { source, .. } => obey(source.retry_after(), (slow, failures)),
             // Nor here; so that signing in takes effect at once.
             Self::NotSignedIn { .. } => Duration::from_secs(1),
         }
@@ -264,6 +283,7 @@ impl TokenError {
             | Self::Platform { .. }
             | Self::Broken { .. }
             | Self::Unkept { .. }
+            | Self::Unreachable { .. }
             | Self::Store { .. } => None,
         }
     }
@@ -282,7 +302,7 @@ impl TokenError {
             }
             Self::Refused { refusal, .. } => refusal.next_step(),
             Self::SignInRefused { refusal, .. } => refusal.users_step(),
-            Self::Unavailable { .. } => {
+            Self::Unavailable { .. } | Self::Unreachable { .. } => {
                 "check the network, the HTTP proxy and the status of Entra ID; the proxy tries again by itself"
             }
             Self::Credential { .. } => {
@@ -305,23 +325,34 @@ impl TokenError {
 }
 
 /// What Entra ID asks for is obeyed. But a time that is over at once, or over and over, must not turn into a storm.
-fn transient(retry_after: Option<Duration>, failures: u32) -> Duration {
+fn obey(retry_after: Option<Duration>, (own, failures): (Schedule, u32)) -> Duration {
     match retry_after.filter(|wait| !wait.is_zero()) {
         Some(wait) => wait
-            .max(backoff(failures.saturating_sub(1)))
+            .max(own(failures.saturating_sub(1)))
             .min(LONGEST_HOLD_OFF),
-        None => backoff(failures),
+        None => own(failures),
     }
 }
 
+/// How long to hold off after so many failures in a row.
+type Schedule = fn(u32) -> Duration;
+
+/// Doubling from one second, as MSAL's first retry, to 40: twelve requests in any five minutes.
+fn quick(failures: u32) -> Duration {
+    doubling(failures, 1, 40)
+}
+
 /// Doubling from five seconds to a minute.
-fn backoff(failures: u32) -> Duration {
-    match failures {
-        0 => Duration::ZERO,
-        n => Duration::from_secs(5)
-            .saturating_mul(1 << (n - 1).min(5))
-            .min(Duration::from_mins(1)),
-    }
+fn slow(failures: u32) -> Duration {
+    doubling(failures, 5, 60)
+}
+
+fn doubling(failures: u32, first: u64, last: u64) -> Duration {
+    let seconds = match failures {
+        0 => 0,
+        n => (first << (n - 1).min(6)).min(last),
+    };
+    Duration::from_secs(seconds)
 }
 
 /// An error answer of the token endpoint (RFC 6749 §5.2).
@@ -432,6 +463,8 @@ const WRONG_PASSWORD: u32 = 50_126;
 const ACCOUNT: [u32; 5] = [WRONG_PASSWORD, 50_053, 50_034, 50_055, 50_057];
 /// The refresh token is malformed, expired (by time, by lack of use, by the sign-in frequency), or revoked.
 const ENDED: [u32; 5] = [70_000, 70_008, 700_082, 70_043, 50_173];
+/// Long enough that who asks in a loop doesn't keep the proxy busy.
+const AT_ONCE: Duration = Duration::from_millis(250);
 /// A `Retry-After` beyond this is taken for a mistake, as Microsoft's own libraries do.
 const LONGEST_HOLD_OFF: Duration = Duration::from_hours(1);
 
@@ -465,23 +498,48 @@ mod tests {
     #[test]
     fn hold_off_grows_and_obeys_retry_after() {
         for (error, failures, seconds) in [
-            (unavailable(None), 1, 5),
-            (unavailable(None), 2, 10),
-            (unavailable(None), 9, 60),
+            (unavailable(None), 1, 1),
+            (unavailable(None), 2, 2),
+            (unavailable(None), 9, 40),
+            (unavailable(None), u32::MAX, 40),
             (unavailable(Some(7)), 1, 7),
-            (unavailable(Some(0)), 1, 5),
+            (unavailable(Some(0)), 1, 1),
             (unavailable(Some(1)), 1, 1),
-            (unavailable(Some(1)), 3, 10),
+            (unavailable(Some(1)), 4, 4),
             (unavailable(Some(999_999)), 1, 3_600),
             (refused("invalid_client", 7_000_215), 1, 60),
             (refused("invalid_grant", 50_196), 1, 300),
-            (refused("temporarily_unavailable", 90_033), 1, 5),
+            (refused("temporarily_unavailable", 90_033), 1, 1),
+            (TokenError::broken("soc"), 1, 5),
+            (TokenError::broken("soc"), 9, 60),
         ] {
             assert_eq!(
                 error.hold_off(failures),
                 Duration::from_secs(seconds),
                 "{error}"
             );
+        }
+    }
+
+    /// Whenever the five minutes begin, and if every answer came at once.
+    #[test]
+    fn no_outage_makes_fifteen_requests_in_five_minutes() {
+        for error in [
+            unavailable(None),
+            unavailable(Some(0)),
+            unavailable(Some(1)),
+            unavailable(Some(5)),
+            refused("temporarily_unavailable", 90_033),
+        ] {
+            let mut asked = vec![Duration::ZERO];
+            for failures in 1..100 {
+                asked.push(asked[asked.len() - 1] + error.hold_off(failures));
+            }
+            for (first, begin) in asked.iter().enumerate() {
+                let end = *begin + Duration::from_mins(5);
+                let within = asked[first..].iter().filter(|at| **at < end).count();
+                assert!(within < 14, "{within} from {begin:?}: {error}");
+            }
         }
     }
 

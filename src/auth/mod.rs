@@ -92,12 +92,14 @@ impl Tokens {
         identity: &Arc<Identity>,
         key: &TokenKey,
     ) -> Result<Arc<AccessToken>, NoToken> {
-        if let Some(entry) = self.shared.entries.get(key).await
-            && let Some(known) = entry.known()
-        {
+        let entry = self.shared.entries.get(key).await;
+        if let Some(known) = entry.as_ref().and_then(|entry| entry.known()) {
             return known;
         }
-        self.fetch(identity, key, Need::Any).await
+        match entry.as_ref().and_then(|entry| entry.failure.as_ref()) {
+            Some(failure) if failure.is_transient() => self.retry(identity, key, failure).await,
+            Some(_) | None => self.fetch(identity, key, Need::Any).await,
+        }
     }
 
     /// A token other than the rejected one.
@@ -128,6 +130,32 @@ impl Tokens {
             }
             _ => entry.failed().map_or(Ok(None), Err),
         }
+    }
+
+    /// A fetch in an outage, which may take as long as the last: who waits is told of that one soon, and the first who asked lets it go
+    /// on for those who come later.
+    async fn retry(
+        &self,
+        identity: &Arc<Identity>,
+        key: &TokenKey,
+        failure: &Failure,
+    ) -> Result<Arc<AccessToken>, NoToken> {
+        if let Ok(turn) = Arc::clone(&failure.turn).try_acquire_owned() {
+            let (tokens, identity, key) = (self.clone(), Arc::clone(identity), key.clone());
+            self.shared.runtime.spawn(async move {
+                // How it ended stands in the cache.
+                let _ = tokens.update(&identity, &key, Need::Any).await;
+                drop(turn);
+            });
+        }
+        let ended = tokio::time::timeout(BRIEF, failure.turn.acquire()).await;
+        if ended.is_ok()
+            && let Some(entry) = self.shared.entries.get(key).await
+            && let Some(known) = entry.known()
+        {
+            return known;
+        }
+        Err(failure.to_answer())
     }
 
     async fn fetch(
@@ -220,8 +248,9 @@ impl Shared {
         let (current, need) = was;
         match self.fetch(identity, key, need).await {
             Ok(token) => {
+                let after_failing_s = current.failure.as_ref().map(Failure::lasted_s);
                 tracing::info!(identity = %key.identity, tenant = %key.tenant, audience = %key.audience,
-                    life_s = token.life().as_secs(), "token fetched");
+                    life_s = token.life().as_secs(), after_failing_s, "token fetched");
                 let token = Arc::new(token);
                 self.runtime
                     .spawn(Arc::clone(self).renewal(identity, key, &token));
@@ -320,6 +349,8 @@ fn cache(capacity: u64) -> Cache<TokenKey, Arc<Entry>> {
         .build()
 }
 
+/// How long a request waits for a fetch when the last one failed.
+const BRIEF: Duration = Duration::from_secs(2);
 /// From one renewal that failed to the next, at least.
 const LEAST_REST: Duration = Duration::from_secs(5);
 /// More keys than this, and those that were idle longest are dropped. An entry is some KiB.

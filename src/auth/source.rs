@@ -69,6 +69,9 @@ impl Source {
             claims: claims.as_deref(),
             ..ask
         };
+        if !matches!(identity.kind, Kind::Managed { .. }) {
+            self.entra.may_ask(key)?;
+        }
         match &identity.kind {
             Kind::Application {
                 client_id,

@@ -1,15 +1,16 @@
-//! Opening a connection: directly or through an HTTP proxy's tunnel, then TLS, all within one time limit.
+//! Opening a connection: directly or through an HTTP proxy's tunnel, then TLS, all within one time limit; at once refused where none
+//! succeeds.
 
 use std::{
     fmt,
-    future::Future,
+    future::{Future, poll_fn},
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
     time::Duration,
 };
 
-use http::Uri;
+use http::{Uri, uri::Authority};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder, MaybeHttpsStream};
 use hyper_util::{
     client::{
@@ -21,7 +22,11 @@ use hyper_util::{
 use tokio::net::TcpStream;
 use tower_service::Service;
 
-use crate::{body::BoxError, origin};
+use super::circuit::{Circuits, Outage};
+use crate::{
+    body::BoxError,
+    origin::{self, Origin},
+};
 
 /// The `upstream.proxy` of the configuration for every host, else what `HTTPS_PROXY` and `NO_PROXY` say. `NO_PROXY` counts
 /// for both.
@@ -46,6 +51,7 @@ pub fn matcher(proxy: Option<&Uri>) -> Matcher {
 pub struct Connector {
     https: HttpsConnector<Tcp>,
     timeout: Duration,
+    circuits: Circuits,
 }
 
 impl Connector {
@@ -65,26 +71,71 @@ impl Connector {
             .https_or_http()
             .enable_all_versions()
             .wrap_connector(tcp);
-        Self { https, timeout }
+        Self {
+            https,
+            timeout,
+            circuits: Circuits::default(),
+        }
+    }
+
+    /// Why connections to `origin` are refused at once, if they are.
+    pub(super) fn outage(&self, origin: &Origin) -> Option<Outage> {
+        self.circuits
+            .of(origin.scheme(), origin.authority())
+            .outage()
     }
 }
 
 impl Service<Uri> for Connector {
-    type Response = MaybeHttpsStream<TokioIo<TcpStream>>;
+    type Response = Stream;
     type Error = BoxError;
-    type Future = Connecting<Self::Response>;
+    type Future = Connecting<Stream>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
         self.https.poll_ready(cx)
     }
 
     fn call(&mut self, target: Uri) -> Self::Future {
-        let (connecting, timeout) = (self.https.call(target), self.timeout);
-        Box::pin(async move {
-            tokio::time::timeout(timeout, connecting)
-                .await
-                .unwrap_or_else(|_| Err(ConnectTimeout.into()))
-        })
+        let (Some(scheme), Some(authority)) = (target.scheme(), target.authority()) else {
+            return Box::pin(async { Err("the target has no origin".into()) });
+        };
+        let circuit = self.circuits.of(scheme, authority);
+        let way = Way {
+            https: self.https.clone(),
+            target,
+            timeout: self.timeout,
+        };
+        Box::pin(async move { circuit.connect(way).await })
+    }
+}
+
+/// Where a connection shall lead, and how: what it takes to try once more.
+#[derive(Clone)]
+pub(super) struct Way {
+    https: HttpsConnector<Tcp>,
+    target: Uri,
+    /// The time limit of a request.
+    pub(super) timeout: Duration,
+}
+
+impl Way {
+    /// One connection, within `limit`.
+    pub(super) async fn open(&self, limit: Duration) -> Result<Stream, BoxError> {
+        let mut https = self.https.clone();
+        let connecting = async {
+            poll_fn(|cx| https.poll_ready(cx)).await?;
+            https.call(self.target.clone()).await
+        };
+        tokio::time::timeout(limit, connecting)
+            .await
+            .unwrap_or_else(|_| Err(ConnectTimeout.into()))
+    }
+
+    /// The target without its path, for the log.
+    pub(super) fn origin(&self) -> String {
+        let scheme = self.target.scheme_str().unwrap_or_default();
+        let authority = self.target.authority().map_or("", Authority::as_str);
+        format!("{scheme}://{authority}")
     }
 }
 
@@ -100,6 +151,9 @@ impl fmt::Debug for Connector {
 #[derive(Debug, thiserror::Error)]
 #[error("no connection in time")]
 pub struct ConnectTimeout;
+
+/// A connection, with TLS or (on loopback) without.
+pub(super) type Stream = MaybeHttpsStream<TokioIo<TcpStream>>;
 
 /// A connection being opened.
 pub type Connecting<T> = Pin<Box<dyn Future<Output = Result<T, BoxError>> + Send>>;

@@ -45,6 +45,7 @@ mod paging;
 mod partner_examples;
 mod people;
 mod pipelines;
+mod places;
 mod pooled;
 mod programs;
 mod raw;

@@ -17,6 +17,7 @@ use tokio::{
 
 use crate::{
     load::{self, Http2},
+    outages::dead_connection,
     support::{Answer, Proxy, Upstreams},
 };
 
@@ -125,6 +126,7 @@ async fn an_outage_is_not_felt_while_the_token_lives_and_passes_by_itself() {
         outage(json!({"status": 503})),
         outage(json!({"reset": "before-headers"})),
         silence(),
+        dead_connection(),
     );
 }
 
@@ -169,7 +171,7 @@ async fn outage(mut script: Value) {
     assert_eq!(upstreams.token_requests().await, 1);
 }
 
-/// An Entra ID that takes the question and never answers costs half a minute, once for all who wait.
+/// An Entra ID that takes the question and never answers costs half a minute, once for all who wait, and then two seconds at most.
 async fn silence() {
     let (upstreams, proxy) = with_lifetime(3600).await;
     upstreams
@@ -180,6 +182,21 @@ async fn silence() {
         assert!(answer.is_own("destination_unavailable"), "{answer:?}");
     }
     assert_eq!(upstreams.token_requests().await, 1);
+    // The next question may take as long, but nobody waits for it.
+    let began = Instant::now();
+    let mut asked = 1;
+    while asked < 2 || began.elapsed() < Duration::from_secs(3) {
+        for answer in load::all(connection.get_many(load::SMALL, 20)).await {
+            assert!(answer.is_own("destination_unavailable"), "{answer:?}");
+        }
+        let took = began.elapsed();
+        assert!(took < Duration::from_secs(15), "{took:?}");
+        asked = upstreams.token_requests().await;
+    }
+    assert_eq!(asked, 2);
+    upstreams.release("silence").await;
+    let answer = proxy.get(load::SMALL).await;
+    assert_eq!(answer.status, StatusCode::OK, "{}", answer.text());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

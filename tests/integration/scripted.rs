@@ -117,7 +117,8 @@ impl Script {
     }
 }
 
-async fn read(stream: &mut TcpStream) -> Option<Seen> {
+/// The next request of a connection.
+pub(crate) async fn read(stream: &mut TcpStream) -> Option<Seen> {
     let mut bytes = Vec::new();
     let end = loop {
         if let Some(end) = bytes.windows(4).position(|end| end == b"\r\n\r\n") {
