@@ -21,6 +21,7 @@ use hyper_util::{
 use tokio::net::TcpStream;
 use tower_service::Service;
 
+use super::link::Link;
 use crate::{body::BoxError, origin};
 
 /// The `upstream.proxy` of the configuration for every host, else what `HTTPS_PROXY` and `NO_PROXY` say. `NO_PROXY` counts
@@ -70,7 +71,7 @@ impl Connector {
 }
 
 impl Service<Uri> for Connector {
-    type Response = MaybeHttpsStream<TokioIo<TcpStream>>;
+    type Response = MaybeHttpsStream<TokioIo<Link>>;
     type Error = BoxError;
     type Future = Connecting<Self::Response>;
 
@@ -112,7 +113,7 @@ pub struct Tcp {
 }
 
 impl Service<Uri> for Tcp {
-    type Response = TokioIo<TcpStream>;
+    type Response = TokioIo<Link>;
     type Error = BoxError;
     type Future = Connecting<Self::Response>;
 
@@ -124,7 +125,7 @@ impl Service<Uri> for Tcp {
         let local = target.host().is_some_and(origin::is_loopback);
         let Some(proxy) = self.proxies.intercept(&target).filter(|_| !local) else {
             let connecting = self.direct.call(target);
-            return Box::pin(async { Ok(connecting.await?) });
+            return Box::pin(async { Ok(linked(connecting.await?)) });
         };
         if proxy.uri().scheme_str() != Some("http") {
             return Box::pin(async {
@@ -135,8 +136,12 @@ impl Service<Uri> for Tcp {
         if let Some(auth) = proxy.basic_auth() {
             tunnel = tunnel.with_auth(auth.clone());
         }
-        Box::pin(async move { Ok(tunnel.call(target).await?) })
+        Box::pin(async move { Ok(linked(tunnel.call(target).await?)) })
     }
+}
+
+fn linked(stream: TokioIo<TcpStream>) -> TokioIo<Link> {
+    TokioIo::new(Link::new(stream.into_inner()))
 }
 
 impl fmt::Debug for Tcp {
