@@ -82,9 +82,16 @@ impl Service<Uri> for Connector {
     fn call(&mut self, target: Uri) -> Self::Future {
         let (connecting, timeout) = (self.https.call(target), self.timeout);
         Box::pin(async move {
-            tokio::time::timeout(timeout, connecting)
+            let mut stream = tokio::time::timeout(timeout, connecting)
                 .await
-                .unwrap_or_else(|_| Err(ConnectTimeout.into()))
+                .unwrap_or_else(|_| Err(ConnectTimeout.into()))?;
+            if let MaybeHttpsStream::Https(tls) = &mut stream {
+                let (link, tls) = tls.inner_mut().get_mut();
+                if tls.alpn_protocol() == Some(b"h2") {
+                    link.inner_mut().inner_mut().speaks_http2();
+                }
+            }
+            Ok(stream)
         })
     }
 }

@@ -1,5 +1,7 @@
 //! Answers over HTTP/1 that upstream must not give: refused, cut, or passed on in the one canonical form.
 
+use std::collections::VecDeque;
+
 use bytes::Bytes;
 use http::Request;
 use http_body_util::{BodyExt, Full};
@@ -9,7 +11,7 @@ use tokio::time::timeout;
 use crate::{
     liar::Liar,
     lies::{Case, Want, bodies, chunks, fields, framings, interim, status_lines, surplus},
-    strict::{Replies, replies},
+    strict::{Reply, replies},
     support::{PATIENCE, Proxy},
     wire::{Wire, h2c},
 };
@@ -123,10 +125,10 @@ impl Court {
             case.method
         );
         let mut replies = self.raw(&text, &[case.method, "GET"]).await;
-        let Some(first) = replies.whole.pop_front() else {
+        let Some(first) = replies.pop_front() else {
             return Got::Cut;
         };
-        let second = replies.whole.pop_front();
+        let second = replies.pop_front();
         let second = second.unwrap_or_else(|| panic!("{what}: the next answer was lost"));
         self.expect(second.text() == path, || {
             format!("{what}: the next answer was {second:?}")
@@ -140,13 +142,13 @@ impl Court {
             case.method
         );
         let mut replies = self.raw(&text, &[case.method]).await;
-        match replies.whole.pop_front() {
+        match replies.pop_front() {
             Some(first) => got(first.status, first.field("proxy-status"), &first.body),
             None => Got::Cut,
         }
     }
 
-    async fn raw(&self, text: &str, methods: &[&str]) -> Replies {
+    async fn raw(&self, text: &str, methods: &[&str]) -> VecDeque<Reply> {
         let mut client = Wire::connect(&self.proxy).await;
         client.send(text).await;
         let reset = client.end().await.is_err();

@@ -10,6 +10,7 @@ use rcgen::{CertifiedKey, generate_simple_self_signed};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
+    sync::{Notify, mpsc, oneshot},
     task::JoinSet,
 };
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
@@ -17,9 +18,10 @@ use tokio_rustls::{TlsAcceptor, server::TlsStream};
 use crate::support::{Proxy, Upstreams};
 
 /// What comes after the chosen bytes.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) enum End {
     /// The connection serves on.
+    #[default]
     Stay,
     /// An orderly close, TLS included.
     Close,
@@ -34,12 +36,22 @@ pub(crate) enum End {
 }
 
 /// What is answered to `/api/raw/lie`.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Lie {
     pub(crate) bytes: Vec<u8>,
     pub(crate) end: End,
     /// How many of them are written at a time.
     pub(crate) piece: usize,
+}
+
+impl Lie {
+    pub(crate) fn new(bytes: impl AsRef<[u8]>, end: End) -> Self {
+        Self {
+            bytes: bytes.as_ref().to_vec(),
+            end,
+            piece: usize::MAX,
+        }
+    }
 }
 
 /// One request that came.
@@ -51,12 +63,17 @@ pub(crate) struct Seen {
     pub(crate) target: String,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct State {
     lie: Mutex<Lie>,
     seen: Mutex<Vec<Seen>>,
-    finish: tokio::sync::Semaphore,
+    finish: Notify,
+    /// The way to each connection.
+    idle: Mutex<Vec<mpsc::Sender<Disturbance>>>,
 }
+
+/// What a connection says unasked, and how it tells that it has.
+type Disturbance = (Lie, oneshot::Sender<()>);
 
 /// The upstream of `/api/raw`, whose other paths answer with themselves.
 pub(crate) struct Liar {
@@ -92,15 +109,7 @@ impl Liar {
             &upstreams,
             &format!("{}{keys}\n{route}", upstreams.config()),
         );
-        let state = Arc::new(State {
-            lie: Mutex::new(Lie {
-                bytes: Vec::new(),
-                end: End::Close,
-                piece: usize::MAX,
-            }),
-            seen: Mutex::default(),
-            finish: tokio::sync::Semaphore::new(0),
-        });
+        let state = Arc::<State>::default();
         let mut tasks = JoinSet::new();
         let shared = Arc::clone(&state);
         tasks.spawn(async move {
@@ -135,6 +144,19 @@ impl Liar {
         *self.state.lie.lock().unwrap() = lie;
     }
 
+    /// Says that on every connection that waits for a request, and returns when it is said.
+    pub(crate) async fn disturb(&self, lie: &Lie) {
+        let connections = std::mem::take(&mut *self.state.idle.lock().unwrap());
+        let mut alive = Vec::new();
+        for connection in connections {
+            let (said, told) = oneshot::channel();
+            if connection.send((lie.clone(), said)).await.is_ok() && told.await.is_ok() {
+                alive.push(connection);
+            }
+        }
+        self.state.idle.lock().unwrap().extend(alive);
+    }
+
     /// The requests that came since this was asked last.
     pub(crate) fn seen(&self) -> Vec<Seen> {
         std::mem::take(&mut *self.state.seen.lock().unwrap())
@@ -142,7 +164,7 @@ impl Liar {
 
     /// Lets one answer of `/api/raw/long` end.
     pub(crate) fn finish(&self) {
-        self.state.finish.add_permits(1);
+        self.state.finish.notify_one();
     }
 }
 
@@ -188,70 +210,90 @@ impl Stream {
         }
     }
 
-    /// Closes in order, and waits until the other side has closed too: unread bytes would turn it into a reset.
-    async fn close(mut self) {
-        let _ = match &mut self {
+    async fn shutdown(&mut self) {
+        // The other side may have gone.
+        let _ = match self {
             Self::Plain(stream) => stream.shutdown().await,
             Self::Tls(stream) => stream.shutdown().await,
         };
+    }
+
+    /// Waits until the other side has closed too: unread bytes would turn the close into a reset.
+    async fn rest(mut self) {
         while self.read(&mut Vec::with_capacity(1024)).await > 0 {}
     }
 
-    fn tcp(&self) -> &TcpStream {
+    fn tcp_mut(&mut self) -> &mut TcpStream {
         match self {
             Self::Plain(stream) => stream,
-            Self::Tls(stream) => stream.get_ref().0,
+            Self::Tls(stream) => stream.get_mut().0,
         }
     }
 }
 
 async fn serve(mut stream: Stream, connection: usize, state: &State) {
     let mut buffer = Vec::new();
-    while let Some((method, target)) = request(&mut stream, &mut buffer).await {
-        let seen = Seen {
-            connection,
-            method,
-            target: target.clone(),
+    let (sender, mut disturbances) = mpsc::channel(1);
+    state.idle.lock().unwrap().push(sender);
+    loop {
+        let (lie, said) = tokio::select! {
+            asked = request(&mut stream, &mut buffer) => {
+                let Some((method, target)) = asked else { return };
+                let path = target.clone();
+                state.seen.lock().unwrap().push(Seen { connection, method, target });
+                match path.as_str() {
+                    "/api/raw/lie" => (state.lie.lock().unwrap().clone(), None),
+                    "/api/raw/long" => {
+                        long(&mut stream, state).await;
+                        continue;
+                    }
+                    path => (truth(path), None),
+                }
+            }
+            Some((lie, said)) = disturbances.recv() => (lie, Some(said)),
         };
-        state.seen.lock().unwrap().push(seen);
-        match target.as_str() {
-            "/api/raw/lie" => {
-                let lie = state.lie.lock().unwrap().clone();
-                if !tell(&mut stream, &lie).await {
-                    return end(stream, lie.end).await;
-                }
+        let stays = tell(&mut stream, &lie).await;
+        if !stays {
+            end(&mut stream, lie.end).await;
+            if lie.end == End::Reset {
+                drop(stream);
+                return;
             }
-            "/api/raw/long" => long(&mut stream, state).await,
-            path => {
-                let length = path.len();
-                let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n{path}");
-                if stream.write(answer.as_bytes()).await.is_err() {
-                    return;
-                }
-            }
+        }
+        if let Some(said) = said {
+            let _ = said.send(());
+        }
+        if !stays {
+            return stream.rest().await;
         }
     }
 }
 
-/// Reads a whole request.
+/// The answer of every path but one.
+fn truth(path: &str) -> Lie {
+    let length = path.len();
+    let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n{path}");
+    Lie::new(answer, End::Stay)
+}
+
+/// Reads a whole request. Cancel-safe: what was read stays in the buffer.
 async fn request(stream: &mut Stream, buffer: &mut Vec<u8>) -> Option<(String, String)> {
-    let head = loop {
+    loop {
         if let Some(end) = buffer.windows(4).position(|end| end == b"\r\n\r\n") {
-            break String::from_utf8(buffer.drain(..end + 4).collect()).unwrap();
+            let head = str::from_utf8(&buffer[..end + 4]).unwrap();
+            let length = crate::wire::field(head, "content-length");
+            let whole = end + 4 + length.map_or(0, |it| it.parse().unwrap());
+            let mut words = head.split(' ').map(str::to_owned);
+            let found = (words.next()?, words.next()?);
+            if buffer.len() >= whole {
+                buffer.drain(..whole);
+                return Some(found);
+            }
         }
-        if stream.read(buffer).await == 0 {
-            return None;
-        }
-    };
-    let length = crate::wire::field(&head, "content-length").map_or(0, |it| it.parse().unwrap());
-    while buffer.len() < length {
         if stream.read(buffer).await == 0 {
             return None;
         }
     }
-    buffer.drain(..length);
-    let mut words = head.split(' ').map(str::to_owned);
-    Some((words.next()?, words.next()?))
 }
 
 /// Does the connection serve on?
@@ -279,11 +321,12 @@ async fn tell(stream: &mut Stream, lie: &Lie) -> bool {
     false
 }
 
-async fn end(stream: Stream, end: End) {
+async fn end(stream: &mut Stream, end: End) {
     match end {
-        End::Close => stream.close().await,
-        End::Reset => stream.tcp().set_zero_linger().unwrap(),
-        End::Stay | End::Drop | End::Flood | End::Dribble => {}
+        End::Close => stream.shutdown().await,
+        End::Drop => stream.tcp_mut().shutdown().await.unwrap_or_default(),
+        End::Reset => stream.tcp_mut().set_zero_linger().unwrap(),
+        End::Stay | End::Flood | End::Dribble => {}
     }
 }
 
@@ -291,6 +334,6 @@ async fn end(stream: Stream, end: End) {
 async fn long(stream: &mut Stream, state: &State) {
     let head = "HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\nlong";
     stream.write(head.as_bytes()).await.unwrap();
-    state.finish.acquire().await.unwrap().forget();
+    state.finish.notified().await;
     stream.write(b"long").await.unwrap();
 }

@@ -37,11 +37,7 @@ impl Case {
         Self {
             name: name.to_owned(),
             method: "GET",
-            lie: Lie {
-                bytes: bytes.as_ref().to_vec(),
-                end: End::Stay,
-                piece: usize::MAX,
-            },
+            lie: Lie::new(bytes, End::Stay),
             want,
             surplus: false,
             sound: false,
@@ -706,11 +702,6 @@ pub(crate) fn interim() -> Vec<Case> {
             End::Dribble,
         ),
         ("100 for ever", "HTTP/1.1 100 Continue\r\n\r\n", End::Flood),
-        (
-            "102 for ever",
-            "HTTP/1.1 102 Processing\r\n\r\n",
-            End::Flood,
-        ),
         (
             "103 for ever",
             "HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n",

@@ -30,25 +30,17 @@ impl Reply {
     }
 }
 
-/// What a connection carried.
-#[derive(Debug)]
-pub(crate) struct Replies {
-    pub(crate) whole: VecDeque<Reply>,
-    /// Was there more, which is no whole answer?
-    pub(crate) cut: bool,
-}
-
-/// Reads all answers on a connection that has ended, to requests with these methods.
+/// Reads all whole answers on a connection that has ended, to requests with these methods. The last may be cut.
 ///
 /// `reset` says that it ended so: then nothing that only the end completes is whole.
-pub(crate) fn replies(mut bytes: &[u8], methods: &[&str], reset: bool) -> Replies {
+pub(crate) fn replies(mut bytes: &[u8], methods: &[&str], reset: bool) -> VecDeque<Reply> {
     let mut whole = VecDeque::new();
     for method in methods {
         if bytes.is_empty() {
             break;
         }
         let Some((reply, length)) = reply(bytes, method, reset) else {
-            return Replies { whole, cut: true };
+            return whole;
         };
         bytes = &bytes[length..];
         whole.push_back(reply);
@@ -58,7 +50,7 @@ pub(crate) fn replies(mut bytes: &[u8], methods: &[&str], reset: bool) -> Replie
         "more than the answers: {}",
         String::from_utf8_lossy(bytes)
     );
-    Replies { whole, cut: false }
+    whole
 }
 
 /// The first answer and its length, or `None` if it ends too early. Panics at anything that isn't HTTP.
