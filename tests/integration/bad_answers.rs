@@ -9,7 +9,7 @@ use hyper_util::client::legacy::{Client, connect::HttpConnector};
 use tokio::time::timeout;
 
 use crate::{
-    liar::Liar,
+    liar::{End, Liar},
     lies::{Case, Want, bodies, chunks, fields, framings, interim, status_lines, surplus},
     strict::{Reply, replies},
     support::{PATIENCE, Proxy},
@@ -109,6 +109,24 @@ impl Court {
         if !right {
             self.wrong.push(what());
         }
+    }
+
+    /// Asks for an answer that isn't whole.
+    async fn cut(&mut self, bytes: &str, end: End, speaks: Speaks) {
+        let what = format!("{} bytes, {end:?}, {speaks:?}", bytes.len());
+        let case = Case::new(&what, bytes, Want::Cut).ending(end);
+        self.liar.tell(case.lie.clone());
+        let got = match speaks {
+            Speaks::Http1 => self.http1(&case, &what).await,
+            Speaks::Http10 => self.http10(&case).await,
+            Speaks::Http2 => self.http2(&case, &what).await,
+        };
+        self.asked += 1;
+        let honest = match &got {
+            Got::Cut => true,
+            Got::Whole { status, own, .. } => *status == 502 && own.is_some(),
+        };
+        self.expect(honest, || format!("{what}: {got:?}"));
     }
 
     fn tag(&mut self) -> String {
@@ -254,4 +272,35 @@ async fn heads_that_never_end() {
     Court::new(Liar::behind_proxy("response_timeout = \"500ms\"\n").await)
         .try_all(&interim())
         .await;
+}
+
+/// An answer whose every byte counts.
+const WHOLE: [&str; 2] = [
+    "HTTP/1.1 200 OK\r\nContent-Type: application/json; odata.metadata=minimal\r\nx-ms-request-id: 0c5b7a1e\r\n\
+     Content-Length: 131\r\n\r\n{\"@odata.context\":\"https://api.contoso.example/$metadata#X\",\"value\":[{\"id\":\"1\"},{\"id\":\"2\"}],\
+     \"@odata.nextLink\":\"https://x.example/\"}",
+    "HTTP/1.1 200 OK\r\nContent-Type: application/octet-stream\r\nTransfer-Encoding: chunked\r\nTrailer: X-Checksum\r\n\r\n\
+     1c\r\nevery byte of this is needed\r\n20;x=y\r\nand every byte of this is needed\r\n0\r\nX-Checksum: 1\r\n\r\n",
+];
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_answer_cut_at_any_byte_is_never_taken_for_whole() {
+    for over_tls in [false, true] {
+        let mut court = Court::new(if over_tls {
+            Liar::behind_proxy_over_tls().await
+        } else {
+            Liar::behind_proxy("").await
+        });
+        for answer in WHOLE {
+            for (turn, end) in [End::Close, End::Drop, End::Reset].into_iter().enumerate() {
+                for length in 0..answer.len() {
+                    let speaks =
+                        [Speaks::Http1, Speaks::Http10, Speaks::Http2][(length + turn) % 3];
+                    court.cut(&answer[..length], end, speaks).await;
+                }
+            }
+        }
+        assert!(court.wrong.is_empty(), "{}", court.wrong.join("\n"));
+        eprintln!("{} answers cut short, over TLS: {over_tls}", court.asked);
+    }
 }

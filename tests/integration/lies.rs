@@ -33,7 +33,7 @@ pub(crate) struct Case {
 }
 
 impl Case {
-    fn new(name: &str, bytes: impl AsRef<[u8]>, want: Want) -> Self {
+    pub(crate) fn new(name: &str, bytes: impl AsRef<[u8]>, want: Want) -> Self {
         Self {
             name: name.to_owned(),
             method: "GET",
@@ -44,7 +44,7 @@ impl Case {
         }
     }
 
-    fn ending(mut self, end: End) -> Self {
+    pub(crate) fn ending(mut self, end: End) -> Self {
         self.lie.end = end;
         self
     }
