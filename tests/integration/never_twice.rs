@@ -3,11 +3,14 @@
 use http::Method;
 use http_body_util::{BodyExt, Full};
 use serde_json::json;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    time::timeout,
+};
 
 use crate::{
     strict::{Reply, replies},
-    support::{self, Proxy},
+    support::{self, PATIENCE, Proxy},
     wire::{RawUpstream, Wire, field},
 };
 
@@ -77,7 +80,7 @@ impl Try {
             upstream.stream.set_zero_linger().unwrap();
         }
         drop(upstream);
-        let reply = reply.await.unwrap();
+        let reply = timeout(PATIENCE, reply).await.expect("no hang").unwrap();
         // `None`: a beginning that no client takes for the whole.
         if let Some(reply) = reply {
             assert_eq!(reply.status, 502, "{self:?}: {reply:?}");
@@ -140,6 +143,10 @@ async fn wherever_upstream_breaks_off_a_request_is_sent_once() {
     ] {
         for point in POINTS {
             for (reset, pooled) in [(false, false), (false, true), (true, false), (true, true)] {
+                if pooled && matches!(point, Point::Read(0)) {
+                    // It may be seen before anything is sent; then the request goes over another connection, as it should.
+                    continue;
+                }
                 let one = Try {
                     method,
                     body,
