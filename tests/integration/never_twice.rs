@@ -1,7 +1,8 @@
 //! A request that may have been executed is sent once, wherever upstream breaks off.
 
-use http::Method;
+use http::{Method, Request};
 use http_body_util::{BodyExt, Full};
+use hyper_util::{client::legacy::Client, rt::TokioExecutor};
 use serde_json::json;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -10,8 +11,8 @@ use tokio::{
 
 use crate::{
     strict::{Reply, replies},
-    support::{self, PATIENCE, Proxy},
-    wire::{RawUpstream, Wire, field},
+    support::{self, Answer, PATIENCE, Proxy},
+    wire::{Flood, RawUpstream, Wire, field, h2c},
 };
 
 /// How far upstream gets before it breaks off.
@@ -226,3 +227,65 @@ async fn nothing_is_executed_twice() {
         assert!(executed().await > before, "{path} was executed");
     }
 }
+
+/// How upstream goes on after its early answer.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum After {
+    /// It reads what still comes.
+    Reads,
+    /// It closes in order, and reads what still comes until the proxy closes.
+    Closes,
+    /// It is gone; what still comes is answered with a reset.
+    Goes,
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_answer_amid_an_upload_reaches_the_client() {
+    let (_upstreams, proxy, raw) = RawUpstream::behind_proxy().await;
+    let early =
+        "HTTP/1.1 413 Content Too Large\r\nConnection: close\r\nContent-Length: 9\r\n\r\ntoo large";
+    let http2 = h2c::<Flood>();
+    for after in [After::Reads, After::Closes, After::Goes] {
+        for (declared, over_http2) in [(true, false), (false, false), (true, true), (false, true)] {
+            let what = format!("{after:?}, declared: {declared}, HTTP/2: {over_http2}");
+            let answering = async {
+                let mut upstream = raw.accept().await;
+                upstream.head().await;
+                upstream.take(10_000).await;
+                upstream.send(early).await;
+                if after == After::Closes {
+                    upstream.stream.shutdown().await.unwrap();
+                }
+                if after != After::Goes {
+                    let _ = upstream.end().await;
+                }
+            };
+            let asking = async {
+                let request = Request::post(format!("{}/api/raw/upload", proxy.url));
+                let request = request.body(Flood::new(UPLOAD, declared)).unwrap();
+                if over_http2 {
+                    return http2.request(request).await.map(Answer::read);
+                }
+                let http1 = Client::builder(TokioExecutor::new()).build_http();
+                http1.request(request).await.map(Answer::read)
+            };
+            let (got, ()) = timeout(PATIENCE, async { tokio::join!(asking, answering) })
+                .await
+                .unwrap_or_else(|_| panic!("{what}: a hang"));
+            let got = match got {
+                Ok(got) => got.await,
+                Err(error) => panic!("{what}: {error:?}"),
+            };
+            // When upstream is gone, its reset may overtake its answer.
+            let lost = after == After::Goes && got.is_own("connection_terminated");
+            assert!(
+                lost || got.status == 413 && got.text() == "too large",
+                "{what}: {got:?}"
+            );
+            assert!(raw.is_idle().await, "{what}: it was sent again");
+        }
+    }
+}
+
+/// More than all buffers on the way hold.
+const UPLOAD: u64 = 50_000_000;
