@@ -136,8 +136,11 @@ impl<B: Body<Data = Bytes> + Unpin> Body for Logged<B> {
         match &frame {
             Some(Ok(frame)) => {
                 this.record.bytes += frame.data_ref().map_or(0, |data| data.len() as u64);
-                // With all of its declared length there, nobody asks the body for its end.
-                if this.body.is_end_stream() || this.body.size_hint().exact() == Some(0) {
+                // With all of its declared length there, or its trailers, nobody asks the body for its end.
+                if frame.is_trailers()
+                    || this.body.is_end_stream()
+                    || this.body.size_hint().exact() == Some(0)
+                {
                     this.record.note_end(End::Complete);
                 }
             }

@@ -98,16 +98,40 @@ impl Pseudonym {
     }
 }
 
-/// Strips the trailers of a response of every field that frames, routes or authenticates (RFC 9110 §6.5.1).
+/// Strips the trailers of a response of every field that only a header section may carry: what frames, routes, authenticates,
+/// directs a cache or says what the content is (RFC 9110 §6.5.1). Links go too, as those of the header section lead to this proxy.
 pub fn strip_trailers(trailers: &mut HeaderMap) {
     strip_response(trailers);
     remove_where(trailers, |name| {
-        is_claim(name.as_str())
-            || matches!(
-                name.as_str(),
-                "host" | "content-length" | "content-encoding" | "set-cookie" | "location"
-            )
+        is_claim(name.as_str()) || is_for_heads_only(name.as_str())
     });
+}
+
+fn is_for_heads_only(name: &str) -> bool {
+    match name.strip_prefix("content-") {
+        // RFC 9530: a digest is known at the end only.
+        Some(rest) => rest != "digest",
+        None => matches!(
+            name,
+            "age"
+                | "authentication-info"
+                | "cache-control"
+                | "clear-site-data"
+                | "date"
+                | "expires"
+                | "host"
+                | "link"
+                | "location"
+                | "pragma"
+                | "refresh"
+                | "retry-after"
+                | "set-cookie"
+                | "set-cookie2"
+                | "trailer"
+                | "vary"
+                | "www-authenticate"
+        ),
+    }
 }
 
 /// Removes every field that any `Connection` line names, and `Connection` itself.
@@ -300,6 +324,26 @@ mod tests {
         ]);
         strip_response(&mut headers);
         assert_eq!(names(&headers), ["etag", "retry-after"]);
+    }
+
+    #[test]
+    fn trailers_say_what_is_learned_at_the_end_only() {
+        let mut trailers = map(&[
+            ("authorization", "a"),
+            ("set-cookie", "a"),
+            ("location", "a"),
+            ("link", "a"),
+            ("content-length", "1"),
+            ("content-type", "a"),
+            ("transfer-encoding", "chunked"),
+            ("retry-after", "1"),
+            ("www-authenticate", "a"),
+            ("content-digest", "a"),
+            ("etag", "a"),
+            ("x-checksum", "a"),
+        ]);
+        strip_trailers(&mut trailers);
+        assert_eq!(names(&trailers), ["content-digest", "etag", "x-checksum"]);
     }
 
     #[test]

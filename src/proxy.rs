@@ -8,7 +8,7 @@ use std::{
 
 use bytes::Bytes;
 use http::{
-    HeaderMap, HeaderValue, Request, Response, StatusCode, Version,
+    HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version,
     header::{
         ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
         ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_HEADERS,
@@ -76,6 +76,7 @@ impl Proxy {
         breaker: Breaker,
     ) -> Response<Logged<Reply>> {
         let mut record = Record::start(&request, breaker);
+        let is_head = request.method() == Method::HEAD;
         let mut page = None;
         let result = match self.shared.guard.meet(request) {
             Ok(visitor) => {
@@ -88,6 +89,10 @@ impl Proxy {
             result.unwrap_or_else(|error| (refusal(&error), Source::Proxy));
         if let Some(page) = page {
             allow(response.headers_mut(), page);
+        }
+        if is_head && matches!(source, Source::Proxy) {
+            // hyper would send it over HTTP/2, and clients break off the stream.
+            *response.body_mut() = Reply::from(Vec::new());
         }
         let status = response.status();
         response.map(|body| record.body(status, source, body))

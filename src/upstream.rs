@@ -2,12 +2,14 @@
 
 mod circuit;
 pub mod connect;
+mod framing;
+pub mod link;
 mod probe;
 pub mod tls;
 
 use std::{io, time::Duration};
 
-use http::{Request, Response};
+use http::{Request, Response, Version};
 use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
 use hyper_util::{
@@ -22,6 +24,7 @@ use tokio::time::{Instant, timeout_at};
 use self::{
     circuit::Outage,
     connect::{ConnectTimeout, Connector},
+    link::Spent,
 };
 use crate::{
     body::{BoxError, Outgoing, Progress},
@@ -118,7 +121,7 @@ impl HttpClient {
         loop {
             let deadline = progress.last() + self.response_timeout;
             match timeout_at(deadline, &mut response).await {
-                Ok(result) => return result.map_err(classify),
+                Ok(result) => return checked(result),
                 Err(_) if progress.last() + self.response_timeout > Instant::now() => {}
                 Err(_) => return Err(Error::ResponseTimeout),
             }
@@ -144,11 +147,7 @@ impl HttpClient {
         limit: usize,
     ) -> Result<Response<Vec<u8>>, Error> {
         let exchange = async {
-            let response = self
-                .client
-                .request(request.map(Outgoing::full))
-                .await
-                .map_err(classify)?;
+            let response = checked(self.client.request(request.map(Outgoing::full)).await)?;
             let (head, body) = response.into_parts();
             let body = Limited::new(body, limit)
                 .collect()
@@ -159,6 +158,23 @@ impl HttpClient {
         tokio::time::timeout(FETCH_TIMEOUT, exchange)
             .await
             .unwrap_or(Err(Error::ExchangeTimeout(FETCH_TIMEOUT)))
+    }
+}
+
+/// An answer that can be read in one way only. The connection of another is given up: who knows what is on it.
+fn checked(answer: Result<Response<Incoming>, legacy::Error>) -> Result<Response<Incoming>, Error> {
+    let answer = answer.map_err(classify)?;
+    match framing::check(&answer) {
+        Ok(()) => Ok(answer),
+        Err(fault) => {
+            // One stream of HTTP/2 says nothing about the others.
+            if answer.version() != Version::HTTP_2
+                && let Some(connection) = answer.extensions().get::<Spent>()
+            {
+                connection.mark();
+            }
+            Err(Error::Protocol(fault.into()))
+        }
     }
 }
 

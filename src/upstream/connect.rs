@@ -22,7 +22,10 @@ use hyper_util::{
 use tokio::net::TcpStream;
 use tower_service::Service;
 
-use super::circuit::{Circuits, Outage};
+use super::{
+    circuit::{Circuits, Outage},
+    link::Link,
+};
 use crate::{
     body::BoxError,
     origin::{self, Origin},
@@ -126,9 +129,11 @@ impl Way {
             poll_fn(|cx| https.poll_ready(cx)).await?;
             https.call(self.target.clone()).await
         };
-        tokio::time::timeout(limit, connecting)
+        let mut stream = tokio::time::timeout(limit, connecting)
             .await
-            .unwrap_or_else(|_| Err(ConnectTimeout.into()))
+            .unwrap_or_else(|_| Err(ConnectTimeout.into()))?;
+        tell_protocol(&mut stream);
+        Ok(stream)
     }
 
     /// The target without its path, for the log.
@@ -153,7 +158,17 @@ impl fmt::Debug for Connector {
 pub struct ConnectTimeout;
 
 /// A connection, with TLS or (on loopback) without.
-pub(super) type Stream = MaybeHttpsStream<TokioIo<TcpStream>>;
+pub(super) type Stream = MaybeHttpsStream<TokioIo<Link>>;
+
+/// HTTP/2 has no turns, which its connection must know.
+fn tell_protocol(stream: &mut Stream) {
+    if let MaybeHttpsStream::Https(tls) = stream {
+        let (link, tls) = tls.inner_mut().get_mut();
+        if tls.alpn_protocol() == Some(b"h2") {
+            link.inner_mut().inner_mut().speaks_http2();
+        }
+    }
+}
 
 /// A connection being opened.
 pub type Connecting<T> = Pin<Box<dyn Future<Output = Result<T, BoxError>> + Send>>;
@@ -166,7 +181,7 @@ pub struct Tcp {
 }
 
 impl Service<Uri> for Tcp {
-    type Response = TokioIo<TcpStream>;
+    type Response = TokioIo<Link>;
     type Error = BoxError;
     type Future = Connecting<Self::Response>;
 
@@ -178,7 +193,7 @@ impl Service<Uri> for Tcp {
         let local = target.host().is_some_and(origin::is_loopback);
         let Some(proxy) = self.proxies.intercept(&target).filter(|_| !local) else {
             let connecting = self.direct.call(target);
-            return Box::pin(async { Ok(connecting.await?) });
+            return Box::pin(async { Ok(linked(connecting.await?)) });
         };
         if proxy.uri().scheme_str() != Some("http") {
             return Box::pin(async {
@@ -189,8 +204,12 @@ impl Service<Uri> for Tcp {
         if let Some(auth) = proxy.basic_auth() {
             tunnel = tunnel.with_auth(auth.clone());
         }
-        Box::pin(async move { Ok(tunnel.call(target).await?) })
+        Box::pin(async move { Ok(linked(tunnel.call(target).await?)) })
     }
+}
+
+fn linked(stream: TokioIo<TcpStream>) -> TokioIo<Link> {
+    TokioIo::new(Link::new(stream.into_inner()))
 }
 
 impl fmt::Debug for Tcp {

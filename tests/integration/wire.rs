@@ -162,6 +162,11 @@ impl Wire {
         self.buffer.len()
     }
 
+    /// What was read ahead.
+    pub(crate) fn ahead_bytes(&self) -> &[u8] {
+        &self.buffer
+    }
+
     fn buffered(&self) -> String {
         String::from_utf8_lossy(&self.buffer).into_owned()
     }

@@ -1,0 +1,168 @@
+//! A TCP connection to upstream that can be given up from where its answers are judged.
+//!
+//! hyper closes a connection whose answer it can't read. An answer that it reads and that is refused here all the same must not
+//! leave its connection in the pool: the two ends may no longer agree where the next answer begins (RFC 9112 §9.2, §11.1).
+
+use std::{
+    io::{self, IoSlice, Read as _},
+    mem::MaybeUninit,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::{Context, Poll, ready},
+};
+
+use hyper_util::client::legacy::connect::{Connected, Connection};
+use socket2::SockRef;
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::TcpStream,
+    task::coop,
+};
+
+/// Says that a connection is given up. It stands in the extensions of every answer; clones belong to the same connection.
+#[derive(Clone, Debug, Default)]
+pub struct Spent(Arc<AtomicBool>);
+
+impl Spent {
+    /// From now on the connection carries nothing.
+    pub fn mark(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    fn check(&self) -> io::Result<()> {
+        if self.0.load(Ordering::Relaxed) {
+            return Err(io::ErrorKind::ConnectionAborted.into());
+        }
+        Ok(())
+    }
+}
+
+/// A connection that ends when its [`Spent`] says so, and that knows at once what has arrived unasked.
+#[derive(Debug)]
+pub struct Link {
+    stream: TcpStream,
+    spent: Spent,
+    turn: Turn,
+}
+
+/// Whose turn it is on a connection of HTTP/1.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Turn {
+    /// Nothing was asked since upstream spoke last. What it says now may be the rest of an answer, or unasked.
+    Ours,
+    /// A request, or a part of one, is on its way.
+    Upstreams,
+    /// There are no turns: the connection speaks HTTP/2.
+    Nobodys,
+}
+
+impl Link {
+    /// A new connection.
+    #[must_use]
+    pub fn new(stream: TcpStream) -> Self {
+        Self {
+            stream,
+            spent: Spent::default(),
+            turn: Turn::Ours,
+        }
+    }
+
+    /// It speaks HTTP/2, whose answers say to which request they belong.
+    pub fn speaks_http2(&mut self) {
+        self.turn = Turn::Nobodys;
+    }
+
+    fn pass(&mut self, turn: Turn) {
+        if self.turn != Turn::Nobodys {
+            self.turn = turn;
+        }
+    }
+
+    fn stream(self: Pin<&mut Self>) -> io::Result<Pin<&mut TcpStream>> {
+        let this = self.get_mut();
+        this.spent.check()?;
+        Ok(Pin::new(&mut this.stream))
+    }
+
+    /// Reads what the runtime hasn't heard of yet.
+    ///
+    /// hyper looks for unasked bytes before it writes a request, and refuses a connection that has some; but the runtime asks the
+    /// system only now and then what has arrived. What came in between would be taken for the answer.
+    fn poll_unheard(&self, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        // The runtime's own reads yield to other tasks after some; so must these.
+        let budget = ready!(coop::poll_proceed(cx));
+        let socket = SockRef::from(&self.stream);
+        match socket.peek(&mut [MaybeUninit::uninit()]) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Poll::Pending,
+            Err(error) => return Poll::Ready(Err(error)),
+            Ok(_) => {}
+        }
+        let length = (&*socket).read(buffer.initialize_unfilled())?;
+        buffer.advance(length);
+        budget.made_progress();
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl Connection for Link {
+    fn connected(&self) -> Connected {
+        Connected::new().extra(self.spent.clone())
+    }
+}
+
+impl AsyncRead for Link {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        this.spent.check()?;
+        let before = buffer.filled().len();
+        let mut read = Pin::new(&mut this.stream).poll_read(cx, buffer);
+        if read.is_pending() && this.turn == Turn::Ours {
+            read = this.poll_unheard(cx, buffer);
+        }
+        if buffer.filled().len() > before {
+            this.pass(Turn::Ours);
+        }
+        read
+    }
+}
+
+impl AsyncWrite for Link {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        this.pass(Turn::Upstreams);
+        Pin::new(this).stream()?.poll_write(cx, bytes)
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        parts: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        this.pass(Turn::Upstreams);
+        Pin::new(this).stream()?.poll_write_vectored(cx, parts)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.stream()?.poll_flush(cx)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().stream).poll_shutdown(cx)
+    }
+}
