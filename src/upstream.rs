@@ -19,7 +19,7 @@ use tokio::time::{Instant, timeout_at};
 
 use self::connect::{ConnectTimeout, Connector};
 use crate::{
-    body::{Outgoing, Progress},
+    body::{Outgoing, Progress, whole::Whole},
     config::UpstreamConfig,
     error::Error,
     route::Authorized,
@@ -76,7 +76,12 @@ impl Transport {
             .pool_idle_timeout(POOL_IDLE)
             .http2_initial_stream_window_size(STREAM_WINDOW)
             .http2_initial_connection_window_size(CONNECTION_WINDOW)
-            .http2_keep_alive_interval(Duration::from_secs(30))
+            .http2_keep_alive_interval(PING_INTERVAL)
+            .http2_keep_alive_timeout(PONG_TIMEOUT)
+            .http2_max_header_list_size(MAX_HEADERS)
+            .http2_max_send_buf_size(SEND_BUFFER)
+            .http2_max_concurrent_reset_streams(MAX_RESETS_KEPT)
+            .http2_max_local_error_reset_streams(None)
             .http1_max_buf_size(MAX_BUFFER)
             .build(connector);
         HttpClient {
@@ -104,12 +109,12 @@ impl HttpClient {
         &self,
         request: Authorized,
         progress: &Progress,
-    ) -> Result<Response<Incoming>, Error> {
+    ) -> Result<Response<Whole>, Error> {
         let mut response = self.client.request(request.into_inner());
         loop {
             let deadline = progress.last() + self.response_timeout;
             match timeout_at(deadline, &mut response).await {
-                Ok(result) => return result.map_err(classify),
+                Ok(result) => return result.map(whole).map_err(classify),
                 Err(_) if progress.last() + self.response_timeout > Instant::now() => {}
                 Err(_) => return Err(Error::ResponseTimeout),
             }
@@ -131,7 +136,7 @@ impl HttpClient {
                 .request(request.map(Outgoing::full))
                 .await
                 .map_err(classify)?;
-            let (head, body) = response.into_parts();
+            let (head, body) = whole(response).into_parts();
             let body = Limited::new(body, limit)
                 .collect()
                 .await
@@ -142,6 +147,11 @@ impl HttpClient {
             .await
             .unwrap_or(Err(Error::ExchangeTimeout(FETCH_TIMEOUT)))
     }
+}
+
+fn whole(response: Response<Incoming>) -> Response<Whole> {
+    let version = response.version();
+    response.map(|body| Whole::new(body, version))
 }
 
 /// Sorts a failure by the first of its causes that says what went wrong.
@@ -211,6 +221,16 @@ const STREAM_WINDOW: u32 = 1024 * 1024;
 /// window makes both equal: one stalled client would then stop all. And where it is short, upstream sends crumbs, which `h2` takes
 /// for an attack when they are many.)
 const CONNECTION_WINDOW: u32 = (1 << 31) - 1;
+/// How often a connection with requests on it is asked whether it lives, and how long it has to answer.
+const PING_INTERVAL: Duration = Duration::from_secs(30);
+const PONG_TIMEOUT: Duration = Duration::from_secs(20);
+/// The most that the fields of one HTTP/2 response may take, in bytes; as in HTTP/1.
+const MAX_HEADERS: u32 = 64 * 1024;
+/// What one HTTP/2 upload may have written ahead of the socket, in bytes.
+const SEND_BUFFER: usize = 256 * 1024;
+/// For how many requests that were given up late frames are still expected. `h2` takes later ones for errors of upstream and by
+/// default ends a connection with 1,024 of them, so clients that hang up could end the requests of others: there is no such end.
+const MAX_RESETS_KEPT: usize = 1024;
 /// The limit for connecting to something that is near, or absent.
 const DIRECT_CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 /// The limit of a token exchange.
