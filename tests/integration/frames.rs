@@ -154,7 +154,7 @@ fn huffman_digits(text: &[u8]) -> Vec<u8> {
         .fold(0_u64, |bits, byte| bits << 8 | u64::from(*byte));
     let mut left = text.len() * 8;
     let mut digits = Vec::new();
-    let mut take = |count: usize, left: &mut usize| {
+    let take = |count: usize, left: &mut usize| {
         *left -= count;
         u8::try_from(bits >> *left & ((1 << count) - 1)).unwrap()
     };
@@ -189,6 +189,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Peer<S> {
         let sent = timeout(PATIENCE, self.stream.write_all(bytes.as_ref()));
         sent.await.expect("no hang")?;
         self.stream.flush().await
+    }
+
+    /// Reads the preface of a client.
+    pub(crate) async fn preface(&mut self) -> Option<()> {
+        let said = self.take(PREFACE.len()).await?;
+        assert_eq!(said, PREFACE);
+        Some(())
     }
 
     /// The next frame, or `None` at the end of the connection, in order or not.
