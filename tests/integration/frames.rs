@@ -262,6 +262,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Peer<S> {
 }
 
 impl Peer {
+    /// Sends to a peer that may have gone, and reads meanwhile, so that neither waits for the other.
+    pub(crate) async fn pour(&mut self, bytes: &[u8]) {
+        let (mut reading, mut writing) = self.stream.split();
+        let read = async { while reading.read_buf(&mut self.buffer).await.unwrap_or(0) > 0 {} };
+        let both = async {
+            tokio::select! {
+                _ = writing.write_all(bytes) => {}
+                () = read => {}
+            }
+        };
+        timeout(PATIENCE, both).await.expect("no hang");
+    }
+
     /// A client's end that has said the preface, and has the header tables of both sides turned off.
     pub(crate) async fn connect(proxy: &Proxy) -> Self {
         let mut peer = Self::new(proxy.connect().await);

@@ -27,6 +27,7 @@ mod exhausted;
 mod federated;
 mod forwarding;
 mod frame_clients;
+mod frame_floods;
 mod frame_servers;
 mod frames;
 mod framing;
