@@ -176,6 +176,8 @@ async fn floods_of_frames_cost_little() {
         let found = attacked.flooded(what, stream, &bytes).await;
         assert!(expected.contains(&found), "{what}: {found:?}");
     }
+    let lines = attacked.proxy.log().lines().count();
+    assert!(lines < 500, "{lines} lines in the log");
     attacked.end("floods of frames").await;
 }
 

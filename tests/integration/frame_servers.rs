@@ -130,7 +130,7 @@ impl Played {
 }
 
 /// Makes a certificate that the proxy will trust.
-fn trusted(upstreams: &Upstreams) -> TlsAcceptor {
+pub(crate) fn trusted(upstreams: &Upstreams) -> TlsAcceptor {
     let names = ["localhost".to_owned()];
     let CertifiedKey { cert, signing_key } = generate_simple_self_signed(names).unwrap();
     let roots = upstreams.dir.path().join("ca.pem");
@@ -219,7 +219,7 @@ impl Got {
 }
 
 /// Header fields of an answer that go on in a body.
-fn head(stream: u32, fields: &[(&str, &str)]) -> Vec<u8> {
+pub(crate) fn head(stream: u32, fields: &[(&str, &str)]) -> Vec<u8> {
     frame(HEADERS, END_HEADERS, stream, block(fields))
 }
 
@@ -227,15 +227,15 @@ fn data(stream: u32, text: &str) -> Vec<u8> {
     frame(DATA, 0, stream, text)
 }
 
-fn last(stream: u32, text: &str) -> Vec<u8> {
+pub(crate) fn last(stream: u32, text: &str) -> Vec<u8> {
     frame(DATA, END_STREAM, stream, text)
 }
 
-fn good(stream: u32) -> Vec<u8> {
+pub(crate) fn good(stream: u32) -> Vec<u8> {
     [head(stream, &[OK]), last(stream, "ok")].concat()
 }
 
-const OK: (&str, &str) = (":status", "200");
+pub(crate) const OK: (&str, &str) = (":status", "200");
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn malformed_heads_are_no_answers() {

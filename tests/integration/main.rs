@@ -29,6 +29,7 @@ mod forwarding;
 mod frame_clients;
 mod frame_floods;
 mod frame_servers;
+mod frame_streams;
 mod frames;
 mod framing;
 mod guarding;
