@@ -190,11 +190,15 @@ fn kind_of(cause: &(dyn std::error::Error + 'static)) -> Option<Kind> {
             _ => None,
         };
     }
-    // The resolver's error has no type of its own.
-    cause
-        .to_string()
-        .starts_with("dns error")
-        .then_some(Kind::Dns)
+    // The resolver's error has no type of its own, and that of `h2` is behind hyper's.
+    let text = cause.to_string();
+    if text.starts_with("dns error") {
+        return Some(Kind::Dns);
+    }
+    let is_protocol = ["stream error detected", "connection error detected"]
+        .iter()
+        .any(|start| text.starts_with(start));
+    is_protocol.then_some(Kind::Protocol)
 }
 
 /// The next cause. `io::Error` hides the error that it carries behind that error's own source.

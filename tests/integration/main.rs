@@ -28,6 +28,7 @@ mod federated;
 mod forwarding;
 mod frame_clients;
 mod frame_floods;
+mod frame_rules;
 mod frame_servers;
 mod frame_streams;
 mod frames;
