@@ -1,5 +1,7 @@
 //! The bodies that cross the proxy. All stream; none is ever collected whole.
 
+pub mod whole;
+
 use std::{
     pin::Pin,
     sync::{
@@ -12,8 +14,9 @@ use std::{
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::Full;
-use hyper::body::Incoming;
 use tokio::time::Instant;
+
+use self::whole::Whole;
 
 /// The largest request body that is kept, in bytes, so that the request can be sent once more after a `401`.
 pub const REPLAY_LIMIT: usize = 64 * 1024;
@@ -34,7 +37,7 @@ pub enum Outgoing {
     /// The client's body, too large to be sent again.
     Streamed {
         /// What the client sends.
-        body: Incoming,
+        body: Whole,
         /// When it last moved.
         progress: Progress,
     },
@@ -136,7 +139,7 @@ pub struct Replay {
 impl Replay {
     /// Wraps a client body.
     #[must_use]
-    pub fn new(body: Incoming, progress: Progress) -> Self {
+    pub fn new(body: Whole, progress: Progress) -> Self {
         let size = body.size_hint();
         Self {
             shared: Arc::new(Mutex::new(Kept::new(body))),
@@ -229,7 +232,7 @@ impl ReplayHandle {
 
 #[derive(Debug)]
 struct Kept {
-    body: Incoming,
+    body: Whole,
     sending: u32,
     /// Who waits for the body.
     waiting: Option<Waker>,
@@ -240,7 +243,7 @@ struct Kept {
 }
 
 impl Kept {
-    fn new(body: Incoming) -> Self {
+    fn new(body: Whole) -> Self {
         Self {
             body,
             sending: 0,
@@ -275,12 +278,12 @@ fn lock(kept: &Mutex<Kept>) -> MutexGuard<'_, Kept> {
 
 /// The next data frame; trailers end the body.
 fn poll_data(
-    body: &mut Incoming,
+    body: &mut Whole,
     cx: &mut Context<'_>,
 ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
     match ready!(Pin::new(body).poll_frame(cx)) {
         Some(Ok(frame)) if frame.is_data() => Poll::Ready(Some(Ok(frame))),
-        Some(Err(error)) => Poll::Ready(Some(Err(error.into()))),
+        Some(Err(error)) => Poll::Ready(Some(Err(error))),
         Some(Ok(_)) | None => Poll::Ready(None),
     }
 }

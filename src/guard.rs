@@ -4,6 +4,7 @@
 //! admitted only when it names the proxy by a loopback name or a listed one (a page that rebinds its DNS name can't), when it doesn't
 //! come from a foreign web page, and when it shows the client key, if one is set.
 
+mod http2;
 mod page;
 
 use std::{
@@ -97,6 +98,7 @@ impl Guard {
     /// `BadRequest`, `Unsupported`, `Misdirected` or `Forbidden`.
     pub fn meet<B>(&self, request: Request<B>) -> Result<Visitor<B>, Error> {
         refuse_unsupported(&request)?;
+        http2::check(&request)?;
         let authority = authority(&request)?;
         let customer = self.customer(authority.host());
         if customer.is_none() {

@@ -22,7 +22,7 @@ use hyper::body::Incoming;
 use crate::{
     access::{Logged, Record, Source},
     auth::{AccessToken, Rejected, Tokens, aadsts::Class, challenge, error::NoToken},
-    body::{BoxError, Outgoing, Progress, REPLAY_LIMIT, Replay, ReplayHandle},
+    body::{BoxError, Outgoing, Progress, REPLAY_LIMIT, Replay, ReplayHandle, whole::Whole},
     error::{Chain, Error},
     guard::{Admitted, Guard, Visitor},
     headers,
@@ -78,6 +78,8 @@ impl Proxy {
         let mut record = Record::start(&request, breaker);
         let is_head = request.method() == Method::HEAD;
         let mut page = None;
+        let version = request.version();
+        let request = request.map(|body| Whole::new(body, version));
         let result = match self.shared.guard.meet(request) {
             Ok(visitor) => {
                 page = visitor.page().cloned();
@@ -101,7 +103,7 @@ impl Proxy {
     /// Preflights and sign-ins get an answer of the proxy, for which nobody needs the client key; all else is forwarded.
     async fn answer(
         &self,
-        visitor: Visitor<Incoming>,
+        visitor: Visitor<Whole>,
         record: &mut Record,
     ) -> Result<(Response<Reply>, Source), Error> {
         if visitor.is_preflight() {
@@ -121,7 +123,7 @@ impl Proxy {
     /// Resolve, strip, authorize, send, answer, rewrite: the path of every request that was admitted.
     async fn forward(
         &self,
-        admitted: Admitted<Incoming>,
+        admitted: Admitted<Whole>,
         record: &mut Record,
     ) -> Result<Response<Reply>, Error> {
         let (mut outbound, body) = self.shared.routes.resolve(admitted)?;
@@ -221,7 +223,7 @@ impl Refused {
 #[derive(Debug)]
 pub enum Reply {
     /// Upstream's, its links rewritten where they have to be.
-    Upstream(Rewritten<Incoming>),
+    Upstream(Rewritten<Whole>),
     /// One that the proxy made.
     Made(Full<Bytes>),
 }
@@ -289,7 +291,7 @@ impl Kept {
     }
 }
 
-fn outgoing(body: Incoming, progress: &Progress) -> (Outgoing, Kept) {
+fn outgoing(body: Whole, progress: &Progress) -> (Outgoing, Kept) {
     if body.is_end_stream() {
         return (Outgoing::Empty, Kept::Empty);
     }
@@ -320,7 +322,7 @@ fn refusal(error: &Error) -> Response<Reply> {
 }
 
 /// Answers a preflight (Fetch standard, "CORS protocol") of a listed page; upstream never sees it.
-fn preflight(visitor: &Visitor<Incoming>) -> Response<Reply> {
+fn preflight(visitor: &Visitor<Whole>) -> Response<Reply> {
     let asked = visitor.headers();
     let mut response = Response::new(Reply::from(Vec::new()));
     *response.status_mut() = StatusCode::NO_CONTENT;

@@ -32,17 +32,18 @@ pub fn init(format: LogFormat, verbosity: i16, usual: &str) {
     };
 }
 
-/// What is usual for a server: a line for each request, and what went wrong.
-pub const REQUESTS: &str = "warn,defender_proxy=info";
+/// What is usual for a server: a line for each request, and what went wrong. `h2` warns of every odd frame, so clients could fill
+/// the log.
+pub const REQUESTS: &str = "warn,h2=error,defender_proxy=info";
 /// What is usual for a command that prints by itself why there is no token.
 pub const FAULTS: &str = "warn,defender_proxy::auth=error,defender_proxy::auth::secret=warn,defender_proxy::auth::user=warn";
 
 fn directives(verbosity: i16, usual: &str) -> &str {
     match verbosity {
         i16::MIN..=-2 => "error",
-        -1 => "warn",
+        -1 => "warn,h2=error",
         0 => usual,
-        1 => "info,defender_proxy=debug",
+        1 => "info,h2=error,defender_proxy=debug",
         2 => "debug,defender_proxy=trace",
         3.. => "trace",
     }

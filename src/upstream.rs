@@ -27,7 +27,7 @@ use self::{
     link::Spent,
 };
 use crate::{
-    body::{BoxError, Outgoing, Progress},
+    body::{BoxError, Outgoing, Progress, whole::Whole},
     config::UpstreamConfig,
     error::Error,
     origin::Origin,
@@ -87,6 +87,10 @@ impl Transport {
             .http2_initial_connection_window_size(CONNECTION_WINDOW)
             .http2_keep_alive_interval(PING)
             .http2_keep_alive_timeout(PING)
+            .http2_max_header_list_size(MAX_HEADERS)
+            .http2_max_send_buf_size(SEND_BUFFER)
+            .http2_max_concurrent_reset_streams(MAX_RESETS_KEPT)
+            .http2_max_local_error_reset_streams(None)
             .http1_max_buf_size(MAX_BUFFER)
             .build(connector.clone());
         HttpClient {
@@ -116,7 +120,7 @@ impl HttpClient {
         &self,
         request: Authorized,
         progress: &Progress,
-    ) -> Result<Response<Incoming>, Error> {
+    ) -> Result<Response<Whole>, Error> {
         let mut response = self.client.request(request.into_inner());
         loop {
             let deadline = progress.last() + self.response_timeout;
@@ -162,10 +166,10 @@ impl HttpClient {
 }
 
 /// An answer that can be read in one way only. The connection of another is given up: who knows what is on it.
-fn checked(answer: Result<Response<Incoming>, legacy::Error>) -> Result<Response<Incoming>, Error> {
+fn checked(answer: Result<Response<Incoming>, legacy::Error>) -> Result<Response<Whole>, Error> {
     let answer = answer.map_err(classify)?;
     match framing::check(&answer) {
-        Ok(()) => Ok(answer),
+        Ok(()) => Ok(whole(answer)),
         Err(fault) => {
             // One stream of HTTP/2 says nothing about the others.
             if answer.version() != Version::HTTP_2
@@ -176,6 +180,11 @@ fn checked(answer: Result<Response<Incoming>, legacy::Error>) -> Result<Response
             Err(Error::Protocol(fault.into()))
         }
     }
+}
+
+fn whole(response: Response<Incoming>) -> Response<Whole> {
+    let version = response.version();
+    response.map(|body| Whole::new(body, version))
 }
 
 /// Sorts a failure by the first of its causes that says what went wrong.
@@ -238,11 +247,15 @@ fn kind_of(cause: &(dyn std::error::Error + 'static)) -> Option<Kind> {
             _ => None,
         };
     }
-    // The resolver's error has no type of its own.
-    cause
-        .to_string()
-        .starts_with("dns error")
-        .then_some(Kind::Dns)
+    // The resolver's error has no type of its own, and that of `h2` is behind hyper's.
+    let text = cause.to_string();
+    if text.starts_with("dns error") {
+        return Some(Kind::Dns);
+    }
+    let is_protocol = ["stream error detected", "connection error detected"]
+        .iter()
+        .any(|start| text.starts_with(start));
+    is_protocol.then_some(Kind::Protocol)
 }
 
 /// The next cause. `io::Error` hides the error that it carries behind that error's own source.
@@ -273,6 +286,13 @@ const STREAM_WINDOW: u32 = 1024 * 1024;
 /// window makes both equal: one stalled client would then stop all. And where it is short, upstream sends crumbs, which `h2` takes
 /// for an attack when they are many.)
 const CONNECTION_WINDOW: u32 = (1 << 31) - 1;
+/// The most that the fields of one HTTP/2 response may take, in bytes; as in HTTP/1.
+const MAX_HEADERS: u32 = 64 * 1024;
+/// What one HTTP/2 upload may have written ahead of the socket, in bytes.
+const SEND_BUFFER: usize = 256 * 1024;
+/// For how many requests that were given up late frames are still expected. `h2` takes later ones for errors of upstream and by
+/// default ends a connection with 1,024 of them, so clients that hang up could end the requests of others: there is no such end.
+const MAX_RESETS_KEPT: usize = 1024;
 /// The limit for connecting to something that is near, or absent.
 const DIRECT_CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 /// The limit of a token exchange.

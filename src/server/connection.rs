@@ -1,6 +1,6 @@
 //! One client connection: TLS if asked for, HTTP/1.0, 1.1 or 2 by what the client sends, and its deadlines.
 
-use std::{convert::Infallible, sync::Arc};
+use std::{convert::Infallible, sync::Arc, time::Duration};
 
 use hyper::service::service_fn;
 use hyper_util::{
@@ -56,10 +56,15 @@ impl Acceptor {
         http.http2()
             .timer(TokioTimer::new())
             .keep_alive_interval(limits.idle)
+            .keep_alive_timeout(PONG_TIMEOUT)
             .initial_stream_window_size(STREAM_WINDOW)
             .initial_connection_window_size(CONNECTION_WINDOW)
+            .max_frame_size(MAX_FRAME)
             .max_header_list_size(MAX_HEADERS)
-            .max_concurrent_streams(MAX_STREAMS);
+            .max_concurrent_streams(MAX_STREAMS)
+            .max_send_buf_size(SEND_BUFFER)
+            .max_pending_accept_reset_streams(MAX_RESETS_AHEAD)
+            .max_local_error_reset_streams(MAX_STREAM_ERRORS);
         Self {
             http,
             tls,
@@ -164,11 +169,22 @@ impl Stopped {
 
 /// The most that HTTP/1 buffers of one connection, in bytes; it also bounds a request's head.
 const MAX_BUFFER: usize = 64 * 1024;
-/// The most that the fields of one HTTP/2 request may take, in bytes.
+/// How long a client of HTTP/2 has to answer a ping.
+const PONG_TIMEOUT: Duration = Duration::from_secs(20);
+/// The most that the fields of one HTTP/2 request may take, in bytes; as in HTTP/1.
 const MAX_HEADERS: u32 = 64 * 1024;
-/// The most requests at a time on one HTTP/2 connection.
-const MAX_STREAMS: u32 = 256;
+/// The largest frame, in bytes: the least that may be announced (RFC 9113 §4.2).
+const MAX_FRAME: u32 = 16 * 1024;
+/// The most requests at a time on one HTTP/2 connection: the least that is recommended (RFC 9113 §6.5.2).
+const MAX_STREAMS: u32 = 100;
 /// What one HTTP/2 upload may have on its way, in bytes; plenty for a client on this machine.
-const STREAM_WINDOW: u32 = 256 * 1024;
-/// The most there is, so that an upload that upstream doesn't take never holds up the others on the connection.
-const CONNECTION_WINDOW: u32 = (1 << 31) - 1;
+const STREAM_WINDOW: u32 = 64 * 1024;
+/// The uploads of one connection hold this much, in bytes, however they stall. It is room for all streams, so an upload that
+/// upstream doesn't take never holds up the others; and no more, because `h2` bounds the cost of tiny frames by a part of it.
+const CONNECTION_WINDOW: u32 = MAX_STREAMS * STREAM_WINDOW;
+/// What one HTTP/2 response may have written ahead of the socket, in bytes.
+const SEND_BUFFER: usize = 64 * 1024;
+/// How many requests a client may take back before they were looked at (rapid reset, CVE-2023-44487).
+const MAX_RESETS_AHEAD: usize = 20;
+/// How many of its streams a client may make the proxy reset by errors (CVE-2025-8671), in the life of a connection.
+const MAX_STREAM_ERRORS: usize = 64;
