@@ -10,8 +10,6 @@ use crate::{
     wire::{RawUpstream, Wire, field, h2c, names},
 };
 
-const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn ambiguous_or_malformed_requests_are_refused() {
     let (upstreams, proxy, raw) = RawUpstream::behind_proxy().await;

@@ -1,6 +1,6 @@
 //! What a request can have against it, and the notice that tells the service.
 
-use http::{Method, Request, StatusCode, Version};
+use http::{Request, StatusCode, Version};
 
 /// Why a request is not read on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -105,30 +105,27 @@ impl Fault {
         }
     }
 
-    /// A request that takes the place of the one with this fault. No client can send it: its method is the one that RFC 9113
-    /// §3.4 keeps for the preface of HTTP/2, which the screen lets nobody use otherwise.
+    /// A request that takes the place of the one with this fault. No client can send it: the screen lets nobody else use its
+    /// method. It is what the access log says of a request that wasn't read.
     pub(super) fn notice(self) -> Vec<u8> {
         let place = Self::OF_HEADS.iter().position(|fault| *fault == self);
         let place = place.unwrap_or_default();
-        format!("{NOTICE} /{place} HTTP/1.1\r\nConnection: close\r\n\r\n").into_bytes()
+        format!("{NOTICE} * HTTP/1.1\r\nConnection: close\r\n{FIELD}: {place}\r\n\r\n").into_bytes()
     }
 
     /// The fault of the request for which a notice stands, if this is a notice.
     #[must_use]
     pub fn noted<B>(request: &Request<B>) -> Option<Self> {
         // The screen doesn't look into HTTP/2.
-        if !is_notice(request.method()) || request.version() == Version::HTTP_2 {
+        if request.method().as_str() != NOTICE || request.version() == Version::HTTP_2 {
             return None;
         }
-        let place = request.uri().path().strip_prefix('/');
-        let place: Option<usize> = place.and_then(|place| place.parse().ok());
-        place.and_then(|place| Self::OF_HEADS.get(place).copied())
+        let place = request.headers().get(FIELD)?.to_str().ok()?;
+        Self::OF_HEADS.get(place.parse::<usize>().ok()?).copied()
     }
 }
 
-fn is_notice(method: &Method) -> bool {
-    method.as_str() == NOTICE
-}
-
 /// The method of a notice.
-pub(super) const NOTICE: &str = "PRI";
+pub(super) const NOTICE: &str = "-";
+/// Tells which fault it is.
+const FIELD: &str = "fault";

@@ -78,17 +78,29 @@ fn check(request: &Request<'_, '_>, length: usize) -> Result<Body, Fault> {
     if length > MAX_HEAD {
         return Err(Fault::LargeHead);
     }
-    if request.method == Some(NOTICE) {
+    let method = request.method.unwrap_or_default();
+    // RFC 9113 §3.4 keeps PRI for the beginning of HTTP/2.
+    if [NOTICE, "PRI"].contains(&method) {
         return Err(Fault::RequestLine);
     }
-    if !is_plain(target) && (target.contains('#') || Uri::try_from(target).is_err()) {
+    if !is_plain(target) && !is_target(target, method) {
         return Err(Fault::Target);
     }
     framing(request)
 }
 
-/// Is it a path and query of the characters of RFC 3986? The rest is for [`Uri`] to judge, which also takes some that browsers and
-/// tools send as they are.
+/// Is it one of the four forms of RFC 9112 §3.2? Its characters are for [`Uri`] to judge, which also takes some that browsers and
+/// tools send as they are; but it drops fragments.
+fn is_target(target: &str, method: &str) -> bool {
+    let is_form = match method {
+        "CONNECT" => true,
+        "OPTIONS" if target == "*" => true,
+        _ => target.starts_with('/') || target.contains("://"),
+    };
+    is_form && !target.contains('#') && Uri::try_from(target).is_ok()
+}
+
+/// Is it a path and query of the characters of RFC 3986, as nearly all are?
 fn is_plain(target: &str) -> bool {
     let plain = |byte: u8| {
         byte.is_ascii_alphanumeric()
