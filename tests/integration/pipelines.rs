@@ -13,18 +13,16 @@ use crate::{
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn requests_in_a_row_are_answered_in_a_row() {
     let (recorder, proxy) = Recorder::behind_proxy().await;
-    let mut requests = String::new();
-    for index in 0..30 {
-        requests += &match index % 3 {
-            0 => format!("GET /api/raw/{index} HTTP/1.1\r\nHost: localhost\r\n\r\n"),
-            1 => format!(
-                "POST /api/raw/{index} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 7\r\n\r\nGET / H"
-            ),
-            _ => format!(
-                "\r\nPUT /api/raw/{index} HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n4\r\n\r\n\r\n\r\n3;x\r\n0\r\n\r\n0\r\nX-T: 1\r\n\r\n"
-            ),
-        };
-    }
+    let request = |index: usize| match index % 3 {
+        0 => format!("GET /api/raw/{index} HTTP/1.1\r\nHost: localhost\r\n\r\n"),
+        1 => format!(
+            "POST /api/raw/{index} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 7\r\n\r\nGET / H"
+        ),
+        _ => format!(
+            "\r\nPUT /api/raw/{index} HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n4\r\n\r\n\r\n\r\n3;x\r\n0\r\n\r\n0\r\nX-T: 1\r\n\r\n"
+        ),
+    };
+    let requests: String = (0..30).map(request).collect();
     for size in [requests.len(), 1, 13, 1000] {
         let mut client = Wire::connect(&proxy).await;
         for piece in requests.as_bytes().chunks(size) {

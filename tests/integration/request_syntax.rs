@@ -45,7 +45,6 @@ async fn a_malformed_request_line_is_refused() {
         )
         .await;
     }
-    println!("request lines refused: {}", lines.len() + 8);
     lives(&both).await;
 }
 
@@ -94,10 +93,6 @@ async fn a_malformed_target_or_host_is_refused() {
             .await;
         }
     }
-    println!(
-        "targets and hosts refused: {}",
-        targets.len() + 2 * hosts.len()
-    );
     lives(&both).await;
 }
 
@@ -167,10 +162,6 @@ async fn a_malformed_field_is_refused() {
     for (case, request, status) in &large {
         refused(&both, case, request.as_bytes(), &[*status]).await;
     }
-    println!(
-        "fields and floods refused: {}",
-        2 * (fields.len() - 1) + large.len()
-    );
     lives(&both).await;
 }
 

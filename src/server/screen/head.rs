@@ -148,10 +148,11 @@ fn framing(request: &Request<'_, '_>) -> Result<Body, Fault> {
                 chunked = true;
             }
             // RFC 9110 §10.1.1: an HTTP/1.0 client's is passed over.
-            6 if is_http11 && name.eq_ignore_ascii_case("expect") => {
-                if !value.eq_ignore_ascii_case(b"100-continue") {
-                    return Err(Fault::Expectation);
-                }
+            6 if is_http11
+                && name.eq_ignore_ascii_case("expect")
+                && !value.eq_ignore_ascii_case(b"100-continue") =>
+            {
+                return Err(Fault::Expectation);
             }
             _ => {}
         }
