@@ -18,6 +18,7 @@ use crate::{
     },
     body::BoxError,
     customer::{CustomerError, Listed},
+    server::screen::Fault,
 };
 
 /// Why one request was not forwarded, or its response not received.
@@ -27,6 +28,9 @@ pub enum Error {
     /// The request is malformed or ambiguous.
     #[error("{0}")]
     BadRequest(&'static str),
+    /// The request is not HTTP/1 in its strict form.
+    #[error(transparent)]
+    Malformed(#[from] Fault),
     /// The client's body broke while it was sent on.
     #[error("the request body ended early or is malformed")]
     BrokenBody(#[source] BoxError),
@@ -99,6 +103,7 @@ impl Error {
             Self::BadRequest(_) | Self::BrokenBody(_) | Self::Customer(_) => {
                 StatusCode::BAD_REQUEST
             }
+            Self::Malformed(fault) => fault.status(),
             Self::Unsupported(_) => StatusCode::NOT_IMPLEMENTED,
             Self::KeyRequired => StatusCode::UNAUTHORIZED,
             Self::Misdirected => StatusCode::MISDIRECTED_REQUEST,
@@ -148,6 +153,7 @@ impl Error {
             | Self::Misdirected
             | Self::MethodNotAllowed { .. } => "http_request_denied",
             Self::BadRequest(_)
+            | Self::Malformed(_)
             | Self::BrokenBody(_)
             | Self::Unsupported(_)
             | Self::Customer(_) => "http_request_error",
@@ -174,7 +180,9 @@ impl Error {
     /// What the client's user can do.
     fn next_step(&self) -> &str {
         match self {
-            Self::BadRequest(_) | Self::BrokenBody(_) => "send a well-formed request",
+            Self::BadRequest(_) | Self::Malformed(_) | Self::BrokenBody(_) => {
+                "send a well-formed request"
+            }
             Self::Unsupported(_) => "use plain HTTP requests to the API paths",
             Self::KeyRequired => {
                 "send the key as X-Proxy-Key, or as the password of basic authentication"

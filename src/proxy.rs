@@ -100,6 +100,20 @@ impl Proxy {
         response.map(|body| record.body(status, source, body))
     }
 
+    /// Answers a request that is not to be read, `request` being what is known of it.
+    #[must_use]
+    pub fn refuse<B>(
+        &self,
+        request: &Request<B>,
+        breaker: Breaker,
+        error: &Error,
+    ) -> Response<Logged<Reply>> {
+        let record = Record::start(request, breaker);
+        let response = refusal(error);
+        let status = response.status();
+        response.map(|body| record.body(status, Source::Proxy, body))
+    }
+
     /// Preflights and sign-ins get an answer of the proxy, for which nobody needs the client key; all else is forwarded.
     async fn answer(
         &self,

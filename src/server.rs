@@ -6,6 +6,7 @@
 pub mod breaker;
 pub mod connection;
 pub mod listener;
+pub mod screen;
 pub mod tls;
 
 use std::{io, num::NonZero, thread, time::Duration};

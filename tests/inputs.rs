@@ -108,6 +108,73 @@ pub(crate) fn request(
     })
 }
 
+/// What a client may send over HTTP/1: requests, some of them damaged, or words of requests in any order.
+pub(crate) fn wire() -> impl Strategy<Value = Vec<u8>> {
+    const REQUESTS: &[&str] = &[
+        "GET /api?a=b HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        "\r\nGET http://localhost/%2e HTTP/1.1\r\nHost:localhost\r\nAccept: \t */*\r\n\r\n",
+        "OPTIONS * HTTP/1.0\r\nConnection: keep-alive\r\n\r\n",
+        "CONNECT localhost:80 HTTP/1.1\r\nHost: localhost:80\r\n\r\n",
+        "POST /a HTTP/1.1\r\nContent-Length: 4\r\n\r\nG /\n",
+        "POST /b HTTP/1.1\r\nTransfer-Encoding: chunked\r\nExpect: 100-continue\r\n\r\n1\r\na\r\n000A;x=\"y\"\r\n0\r\n\r\n0\r\n0\r\n\r\n",
+        "PUT /c HTTP/1.1\r\ntransfer-encoding: Chunked\r\nTE: trailers\r\n\r\n3\r\n\r\n\r\r\n0\r\nX-T: 1\r\nY:\r\n\r\n",
+        "GET / HTTP/1.1\r\nUpgrade: h2c\r\nConnection: upgrade, close\r\n\r\n",
+    ];
+    const WORDS: &[&str] = &[
+        "GET / HTTP/1.1\r\n",
+        "POST /a HTTP/1.1\r\n",
+        "POST /\u{e9}{}|\" HTTP/1.1\r\n",
+        "PRI / HTTP/1.1\r\n",
+        "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+        "Host: localhost\r\n",
+        "Content-Length: 3\r\n",
+        "Content-Length: ",
+        "Transfer-Encoding: chunked\r\n",
+        "Transfer-Encoding:",
+        "Transfer_Encoding:",
+        "chunked",
+        "gzip",
+        ",",
+        " ",
+        "\t",
+        "\r\n",
+        "\r\n\r\n",
+        "\r",
+        "\n",
+        "\0",
+        "\u{7f}",
+        "\u{e9}",
+        "0\r\n\r\n",
+        "3\r\nabc\r\n",
+        "0",
+        "5",
+        "a",
+        "fffffffffffffffff",
+        ";",
+        ":",
+        "+",
+        "-",
+        "#",
+        "HTTP/1.0\r\n",
+        "Expect: x\r\n",
+    ];
+    let damage = (any::<prop::sample::Index>(), 0..3_usize, select(WORDS));
+    let requests = prop::collection::vec(select(REQUESTS), 1..4);
+    let damaged =
+        (requests, prop::collection::vec(damage, 0..3)).prop_map(|(requests, damages)| {
+            let mut bytes = requests.concat().into_bytes();
+            for (at, length, word) in damages {
+                let start = at.index(bytes.len() + 1);
+                let end = bytes.len().min(start + length);
+                bytes.splice(start..end, word.bytes());
+            }
+            bytes
+        });
+    let words =
+        prop::collection::vec(select(WORDS), 0..12).prop_map(|words| words.concat().into_bytes());
+    prop_oneof![3 => damaged, 1 => words]
+}
+
 pub(crate) fn fields_to_strip() -> BoxedStrategy<String> {
     let known = "Authorization Proxy-Authorization Cookie X-Proxy-Key Forwarded X-Forwarded-For X-Forwarded-Host \
         X-MS-TOKEN-AAD-ACCESS-TOKEN X-MS-Any-Token Connection Keep-Alive Proxy-Connection TE Trailer Transfer-Encoding Via \

@@ -16,7 +16,7 @@ use serde_json::{Map, Value};
 use checks::{cut::cut, rewrite_chunks};
 use inputs::{
     configuration, customer_fields, customer_host, customer_target, damage, field, fields_to_strip,
-    host_or_page, json, member, method, origin, request, sizes, target,
+    host_or_page, json, member, method, origin, request, sizes, target, wire,
 };
 
 proptest! {
@@ -35,6 +35,11 @@ proptest! {
     #[test]
     fn no_credential_passes_and_the_token_stays(request in request(field(fields_to_strip()), Just(String::new()))) {
         checks::connection_header::connection_header(request);
+    }
+
+    #[test]
+    fn what_passes_the_screen_is_read_alike(wire in wire(), sizes in sizes()) {
+        checks::screen::screen(&wire, &cut(&wire, &sizes));
     }
 
     #[test]

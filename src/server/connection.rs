@@ -2,6 +2,7 @@
 
 use std::{convert::Infallible, sync::Arc, time::Duration};
 
+use http::{HeaderValue, Response, StatusCode, Version, header::CONNECTION};
 use hyper::service::service_fn;
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
@@ -21,6 +22,7 @@ use super::{
     Limits,
     breaker::{Breakable, Breaker},
     listener::Socket,
+    screen::{Fault, Screened},
 };
 use crate::{body::BoxError, error::Chain, proxy::Proxy};
 
@@ -131,11 +133,19 @@ impl Acceptor {
         let service = service_fn(move |request| {
             seen.notify_one();
             let (proxy, breaker) = (proxy.clone(), breaker.clone());
-            async move { Ok::<_, Infallible>(proxy.handle(request, breaker).await) }
+            async move {
+                let version = request.version();
+                let mut response = match Fault::noted(&request) {
+                    Some(fault) => proxy.refuse(&request, breaker, &fault.into()),
+                    None => proxy.handle(request, breaker).await,
+                };
+                close_after_refusal(version, &mut response);
+                Ok::<_, Infallible>(response)
+            }
         });
         let connection = self
             .http
-            .serve_connection(TokioIo::new(stream), service)
+            .serve_connection(TokioIo::new(Screened::new(stream)), service)
             .into_owned();
         let mut connection = std::pin::pin!(watcher.watch(connection));
         tokio::select! {
@@ -147,6 +157,17 @@ impl Acceptor {
             () = tokio::time::sleep(self.limits.first_request) => return Ok(()),
         }
         connection.await
+    }
+}
+
+/// What a client that sends malformed requests means by the next one isn't asked.
+fn close_after_refusal<B>(version: Version, response: &mut Response<B>) {
+    let is_refusal = response.status() == StatusCode::BAD_REQUEST
+        && response.headers().contains_key("proxy-status");
+    if is_refusal && version <= Version::HTTP_11 {
+        response
+            .headers_mut()
+            .insert(CONNECTION, HeaderValue::from_static("close"));
     }
 }
 

@@ -11,3 +11,4 @@ pub(crate) mod host_header;
 pub(crate) mod retry_after;
 pub(crate) mod rewrite_chunks;
 pub(crate) mod route_target;
+pub(crate) mod screen;
