@@ -1,5 +1,7 @@
 //! The bodies that cross the proxy. All stream; none is ever collected whole.
 
+mod patient;
+
 use std::{
     pin::Pin,
     sync::{
@@ -7,6 +9,7 @@ use std::{
         atomic::{AtomicU64, Ordering},
     },
     task::{Context, Poll, Waker, ready},
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -14,6 +17,9 @@ use http_body::{Body, Frame, SizeHint};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use tokio::time::Instant;
+
+pub use self::patient::Patient;
+use crate::stall::Stalled;
 
 /// The largest request body that is kept, in bytes, so that the request can be sent once more after a `401`.
 pub const REPLAY_LIMIT: usize = 64 * 1024;
@@ -34,7 +40,7 @@ pub enum Outgoing {
     /// The client's body, too large to be sent again.
     Streamed {
         /// What the client sends.
-        body: Incoming,
+        body: Patient<Incoming>,
         /// When it last moved.
         progress: Progress,
     },
@@ -62,9 +68,9 @@ impl Body for Outgoing {
             Self::Empty => Poll::Ready(None),
             Self::Full(body) => Pin::new(body).poll_frame(cx).map_err(Into::into),
             Self::Streamed { body, progress } => {
-                let frame = ready!(poll_data(body, cx));
-                progress.touch();
-                Poll::Ready(frame)
+                let frame = poll_data(body, cx);
+                progress.note(&frame);
+                frame
             }
             Self::Replayable(replay) => replay.poll(cx),
         }
@@ -108,17 +114,37 @@ impl Progress {
         }
     }
 
-    /// The last time the body moved.
+    /// The last time the body moved; now, while the client has to go on with it.
     #[must_use]
     pub fn last(&self) -> Instant {
-        self.start + std::time::Duration::from_millis(self.millis.load(Ordering::Relaxed))
+        match self.millis.load(Ordering::Relaxed) {
+            CLIENTS_TURN => Instant::now(),
+            millis => self.start + Duration::from_millis(millis & !STALLED),
+        }
     }
 
-    fn touch(&self) {
-        let millis = u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX);
+    /// Has the client left its body where it was for too long?
+    #[must_use]
+    pub fn has_stalled(&self) -> bool {
+        let millis = self.millis.load(Ordering::Relaxed);
+        millis != CLIENTS_TURN && millis & STALLED != 0
+    }
+
+    fn note(&self, frame: &Poll<Option<Result<Frame<Bytes>, BoxError>>>) {
+        let now = || u64::try_from(self.start.elapsed().as_millis()).unwrap_or(0) & !STALLED;
+        let millis = match frame {
+            Poll::Pending => CLIENTS_TURN,
+            Poll::Ready(Some(Err(error))) if error.is::<Stalled>() => now() | STALLED,
+            Poll::Ready(_) => now(),
+        };
         self.millis.store(millis, Ordering::Relaxed);
     }
 }
+
+/// In place of a time: the client is waited for.
+const CLIENTS_TURN: u64 = u64::MAX;
+/// Beside the time: it was waited for in vain.
+const STALLED: u64 = 1 << 63;
 
 /// One sending of a client body whose first [`REPLAY_LIMIT`] bytes are kept.
 ///
@@ -136,7 +162,7 @@ pub struct Replay {
 impl Replay {
     /// Wraps a client body.
     #[must_use]
-    pub fn new(body: Incoming, progress: Progress) -> Self {
+    pub fn new(body: Patient<Incoming>, progress: Progress) -> Self {
         let size = body.size_hint();
         Self {
             shared: Arc::new(Mutex::new(Kept::new(body))),
@@ -173,15 +199,13 @@ impl Replay {
         if kept.complete {
             return Poll::Ready(None);
         }
-        let frame = match poll_data(&mut kept.body, cx) {
-            Poll::Ready(frame) => frame,
-            Poll::Pending => {
-                // The client's stream wakes only who polled it last.
-                kept.waiting = Some(cx.waker().clone());
-                return Poll::Pending;
-            }
+        let frame = poll_data(&mut kept.body, cx);
+        self.progress.note(&frame);
+        let Poll::Ready(frame) = frame else {
+            // The client's stream wakes only who polled it last.
+            kept.waiting = Some(cx.waker().clone());
+            return Poll::Pending;
         };
-        self.progress.touch();
         kept.note(frame.as_ref());
         self.position = kept.bytes.len();
         Poll::Ready(frame)
@@ -229,7 +253,7 @@ impl ReplayHandle {
 
 #[derive(Debug)]
 struct Kept {
-    body: Incoming,
+    body: Patient<Incoming>,
     sending: u32,
     /// Who waits for the body.
     waiting: Option<Waker>,
@@ -240,7 +264,7 @@ struct Kept {
 }
 
 impl Kept {
-    fn new(body: Incoming) -> Self {
+    fn new(body: Patient<Incoming>) -> Self {
         Self {
             body,
             sending: 0,
@@ -275,12 +299,12 @@ fn lock(kept: &Mutex<Kept>) -> MutexGuard<'_, Kept> {
 
 /// The next data frame; trailers end the body.
 fn poll_data(
-    body: &mut Incoming,
+    body: &mut Patient<Incoming>,
     cx: &mut Context<'_>,
 ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
     match ready!(Pin::new(body).poll_frame(cx)) {
         Some(Ok(frame)) if frame.is_data() => Poll::Ready(Some(Ok(frame))),
-        Some(Err(error)) => Poll::Ready(Some(Err(error.into()))),
+        Some(Err(error)) => Poll::Ready(Some(Err(error))),
         Some(Ok(_)) | None => Poll::Ready(None),
     }
 }

@@ -1,9 +1,10 @@
 //! The one HTTP client: pool, TLS, HTTP proxy, timeouts. API requests and token requests both go through it.
 
 pub mod connect;
+mod pool;
 pub mod tls;
 
-use std::{error::Error as _, io, time::Duration};
+use std::{error::Error as _, io, sync::Arc, time::Duration};
 
 use http::{Request, Response};
 use http_body_util::{BodyExt, Limited};
@@ -17,9 +18,12 @@ use hyper_util::{
 };
 use tokio::time::{Instant, timeout_at};
 
-use self::connect::{ConnectTimeout, Connector};
+use self::{
+    connect::{ConnectTimeout, Connector},
+    pool::Pool,
+};
 use crate::{
-    body::{Outgoing, Progress},
+    body::{Outgoing, Patient, Progress},
     config::UpstreamConfig,
     error::Error,
     route::Authorized,
@@ -70,17 +74,17 @@ impl Transport {
     }
 
     fn pooled(&self, connector: Connector) -> HttpClient {
-        let client = Client::builder(TokioExecutor::new())
+        let mut builder = Client::builder(TokioExecutor::new());
+        builder
             .timer(TokioTimer::new())
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(POOL_IDLE)
             .http2_initial_stream_window_size(STREAM_WINDOW)
             .http2_initial_connection_window_size(CONNECTION_WINDOW)
             .http2_keep_alive_interval(Duration::from_secs(30))
-            .http1_max_buf_size(MAX_BUFFER)
-            .build(connector);
+            .http1_max_buf_size(MAX_BUFFER);
         HttpClient {
-            client,
+            pool: Arc::new(Pool::new(builder, connector)),
             response_timeout: self.response_timeout,
         }
     }
@@ -89,14 +93,15 @@ impl Transport {
 /// A pooled client over TLS 1.2 or newer, HTTP/2 or HTTP/1.1 by ALPN. It follows no redirect and keeps no cookie.
 #[derive(Clone, Debug)]
 pub struct HttpClient {
-    client: Client<Connector, Outgoing>,
+    pool: Arc<Pool>,
     response_timeout: Duration,
 }
 
 impl HttpClient {
     /// Sends an API request and waits for the head of its response.
     ///
-    /// The time limit counts from the last movement of the request body, so an upload of any length is not cut off.
+    /// The time limit counts from the last movement of the request body, so an upload of any length is not cut off; and while the
+    /// client has to go on with it, not at all. The body of the response may pause for the same time.
     ///
     /// # Errors
     /// One of the upstream variants of [`Error`].
@@ -104,12 +109,16 @@ impl HttpClient {
         &self,
         request: Authorized,
         progress: &Progress,
-    ) -> Result<Response<Incoming>, Error> {
-        let mut response = self.client.request(request.into_inner());
+    ) -> Result<Response<Patient<Incoming>>, Error> {
+        let mut response = self.pool.client().request(request.into_inner());
         loop {
             let deadline = progress.last() + self.response_timeout;
             match timeout_at(deadline, &mut response).await {
-                Ok(result) => return result.map_err(classify),
+                Ok(Ok(response)) => {
+                    return Ok(response.map(|body| Patient::new(body, self.response_timeout)));
+                }
+                Ok(Err(_)) if progress.has_stalled() => return Err(Error::BodyTimeout),
+                Ok(Err(error)) => return Err(classify(error)),
                 Err(_) if progress.last() + self.response_timeout > Instant::now() => {}
                 Err(_) => return Err(Error::ResponseTimeout),
             }
@@ -127,7 +136,8 @@ impl HttpClient {
     ) -> Result<Response<Vec<u8>>, Error> {
         let exchange = async {
             let response = self
-                .client
+                .pool
+                .client()
                 .request(request.map(Outgoing::full))
                 .await
                 .map_err(classify)?;
@@ -148,6 +158,7 @@ impl HttpClient {
 fn classify(error: legacy::Error) -> Error {
     let kind = std::iter::successors(error.source(), |cause| deeper(*cause)).find_map(kind_of);
     match kind {
+        Some(Kind::OutOfFiles) => Error::OutOfFiles,
         Some(Kind::Tls) => Error::Tls(error.into()),
         Some(Kind::Dns) => Error::Dns(error.into()),
         Some(Kind::ConnectTimeout) => Error::ConnectTimeout,
@@ -159,6 +170,7 @@ fn classify(error: legacy::Error) -> Error {
 }
 
 enum Kind {
+    OutOfFiles,
     Tls,
     Dns,
     ConnectTimeout,
@@ -167,6 +179,9 @@ enum Kind {
 }
 
 fn kind_of(cause: &(dyn std::error::Error + 'static)) -> Option<Kind> {
+    if cause.downcast_ref().is_some_and(is_out_of_files) {
+        return Some(Kind::OutOfFiles);
+    }
     if cause.is::<rustls::Error>() {
         return Some(Kind::Tls);
     }
@@ -185,6 +200,19 @@ fn kind_of(cause: &(dyn std::error::Error + 'static)) -> Option<Kind> {
         .to_string()
         .starts_with("dns error")
         .then_some(Kind::Dns)
+}
+
+/// The process, or the system, has no file descriptor left for a connection.
+#[cfg(unix)]
+fn is_out_of_files(error: &io::Error) -> bool {
+    use rustix::io::Errno;
+    let code = error.raw_os_error();
+    code == Some(Errno::MFILE.raw_os_error()) || code == Some(Errno::NFILE.raw_os_error())
+}
+
+#[cfg(not(unix))]
+fn is_out_of_files(_: &io::Error) -> bool {
+    false
 }
 
 /// The next cause. `io::Error` hides the error that it carries behind that error's own source.
