@@ -117,7 +117,7 @@ async fn shared(config: &Config, source: Source, limits: &Limits) -> Result<Shar
         links: Arc::new(links),
         routes,
         tokens: Tokens::new(source, Handle::current()),
-        places: Places::new(limits.requests),
+        places: Places::new(limits.requests, LONGEST_WAIT),
         stall: limits.stall,
     })
 }
@@ -216,6 +216,8 @@ fn login_command(config: &Config, identity: Option<&str>) -> String {
     words.join(" ")
 }
 
+/// For which a request waits until others have ended: as long as many clients wait for an answer.
+const LONGEST_WAIT: Duration = Duration::from_secs(30);
 /// How soon a rotated client key takes effect.
 const REREAD: Duration = Duration::from_secs(10);
 

@@ -50,6 +50,8 @@ pub async fn run(
         error = accept(&listener, &workers, &permits) => return Err(error),
         () = shutdown => {}
     }
+    // Who connected before the signal is still served; when the listener closes, the system resets the others.
+    let _ = tokio::time::timeout(LAST_CALL, accept(&listener, &workers, &permits)).await;
     drop((listener, workers));
     // Each worker holds a sender until it has drained.
     let _: Option<()> = ended.recv().await;
@@ -147,5 +149,7 @@ async fn work(mut jobs: mpsc::UnboundedReceiver<Job>, acceptor: Acceptor, proxy:
     }
 }
 
+/// For which connections are accepted that waited when the signal came.
+const LAST_CALL: Duration = Duration::from_millis(20);
 const FIRST_PAUSE: Duration = Duration::from_millis(5);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);

@@ -234,7 +234,7 @@ const POOL_IDLE: Duration = Duration::from_mins(1);
 /// The most that HTTP/1 buffers of one connection, in bytes.
 const MAX_BUFFER: usize = 64 * 1024;
 /// What one HTTP/2 response may have on its way, in bytes: a client that has stopped reading costs this much memory.
-const STREAM_WINDOW: u32 = 1024 * 1024;
+const STREAM_WINDOW: u32 = 512 * 1024;
 /// The most there is, so that responses nobody reads never use up what the others on the connection need. (hyper's adaptive
 /// window makes both equal: one stalled client would then stop all. And where it is short, upstream sends crumbs, which `h2` takes
 /// for an attack when they are many.)
