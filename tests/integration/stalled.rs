@@ -2,8 +2,7 @@
 
 use std::{
     convert::Infallible,
-    future::pending,
-    pin::{Pin, pin},
+    pin::Pin,
     task::{Context, Poll},
     time::Duration,
 };
@@ -14,7 +13,7 @@ use http_body::{Body, Frame};
 use http_body_util::{BodyExt, Empty, Full};
 use hyper::client::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use tokio::{net::TcpSocket, sync::Notify, time::sleep};
+use tokio::{net::TcpSocket, time::sleep};
 
 use crate::{
     support::{Answer, PATIENCE, Proxy, Upstreams},
@@ -242,33 +241,6 @@ impl Body for Stuck {
     }
 }
 
-/// A connection of HTTP/2 that is read until it is told to stop, with windows as large as they get or as usual.
-async fn http2(
-    proxy: &Proxy,
-    window: u32,
-) -> (http2::SendRequest<Empty<Bytes>>, std::sync::Arc<Notify>) {
-    let stream = proxy.connect().await;
-    let (sender, connection) = http2::Builder::new(TokioExecutor::new())
-        .initial_stream_window_size(window)
-        .initial_connection_window_size((1 << 31) - 1)
-        .handshake(TokioIo::new(stream))
-        .await
-        .unwrap();
-    let stop = std::sync::Arc::new(Notify::new());
-    let stopped = std::sync::Arc::clone(&stop);
-    tokio::spawn(async move {
-        let mut connection = pin!(connection);
-        tokio::select! {
-            _ = &mut connection => {}
-            () = stopped.notified() => {
-                // Open, and never looked at again.
-                pending::<()>().await;
-            }
-        }
-    });
-    (sender, stop)
-}
-
 fn get(proxy: &Proxy, target: &str) -> Request<Empty<Bytes>> {
     Request::builder()
         .method(Method::GET)
@@ -280,7 +252,14 @@ fn get(proxy: &Proxy, target: &str) -> Request<Empty<Bytes>> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_stream_that_is_not_read_is_reset_and_the_others_go_on() {
     let (upstreams, proxy) = start("requests = 3\n").await;
-    let (mut sender, _stop) = http2(&proxy, 65_535).await;
+    let stream = TokioIo::new(proxy.connect().await);
+    let (mut sender, connection) = http2::Builder::new(TokioExecutor::new())
+        .initial_stream_window_size(65_535)
+        .initial_connection_window_size((1 << 31) - 1)
+        .handshake(stream)
+        .await
+        .unwrap();
+    tokio::spawn(connection);
     // One without any window left after its first bytes, thrice.
     let mut unread = Vec::new();
     for _ in 0..3 {
@@ -298,13 +277,29 @@ async fn a_stream_that_is_not_read_is_reset_and_the_others_go_on() {
     }
 }
 
+/// A GET by HTTP/2 with all the windows as large as they get (RFC 9113 §6.5, §6.9, §6.2).
+fn greedy_request(target: &str) -> Vec<u8> {
+    let mut bytes = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
+    // SETTINGS_INITIAL_WINDOW_SIZE, and a WINDOW_UPDATE of the connection.
+    bytes.extend(*b"\0\0\x06\x04\0\0\0\0\0\0\x04\x7f\xff\xff\xff");
+    bytes.extend(*b"\0\0\x04\x08\0\0\0\0\0\x7f\xff\0\0");
+    // HPACK: GET and http of the static table, then two literals by indexed names.
+    let mut fields = vec![0x82, 0x86];
+    for (name, value) in [(0x04, target), (0x01, "localhost")] {
+        fields.extend([name, u8::try_from(value.len()).unwrap()]);
+        fields.extend(value.as_bytes());
+    }
+    bytes.extend([0, 0, u8::try_from(fields.len()).unwrap()]);
+    bytes.extend(*b"\x01\x05\0\0\0\x01");
+    bytes.extend(fields);
+    bytes
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_connection_of_http2_that_is_not_read_is_hung_up_on() {
     let (upstreams, proxy) = start("").await;
-    let (mut sender, stop) = http2(&proxy, (1 << 31) - 1).await;
-    let answer = sender.send_request(get(&proxy, ENDLESS)).await.unwrap();
-    assert_eq!(answer.status(), 200);
-    stop.notify_one();
+    let mut client = Wire::connect(&proxy).await;
+    client.send(greedy_request(ENDLESS)).await;
     upstreams.wait("aborted=1").await;
     is_well(&proxy, "after").await;
 }
