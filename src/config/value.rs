@@ -109,10 +109,11 @@ impl<'t> Value<'t> {
 
     /// A whole number from 1 to `most`.
     pub(super) fn count(&self, most: u32) -> Option<usize> {
-        let number = match self.node.get_ref() {
-            DeValue::Integer(number) => i64::from_str_radix(number.as_str(), number.radix()).ok(),
-            _ => None,
-        };
+        let number = self
+            .node
+            .get_ref()
+            .as_integer()
+            .and_then(|number| i64::from_str_radix(number.as_str(), number.radix()).ok());
         let count = number
             .filter(|number| (1..=i64::from(most)).contains(number))
             .and_then(|number| usize::try_from(number).ok());

@@ -149,7 +149,7 @@ async fn without_file_descriptors_what_is_open_is_served_and_the_rest_waits() {
     for client in &mut waiting {
         assert!(client.head().await.starts_with("HTTP/1.1 200 "));
     }
-    let warned = proxy.log().matches("can't accept connections").count();
+    let warned = proxy.log().matches("WARN can't accept connections").count();
     assert_eq!(warned, 1, "once, not at every try");
 }
 
