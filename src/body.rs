@@ -1,5 +1,6 @@
 //! The bodies that cross the proxy. All stream; none is ever collected whole.
 
+mod patient;
 pub mod whole;
 
 use std::{
@@ -9,6 +10,7 @@ use std::{
         atomic::{AtomicU64, Ordering},
     },
     task::{Context, Poll, Waker, ready},
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -16,7 +18,9 @@ use http_body::{Body, Frame, SizeHint};
 use http_body_util::Full;
 use tokio::time::Instant;
 
+pub use self::patient::Patient;
 use self::whole::Whole;
+use crate::stall::Stalled;
 
 /// The largest request body that is kept, in bytes, so that the request can be sent once more after a `401`.
 pub const REPLAY_LIMIT: usize = 64 * 1024;
@@ -37,7 +41,7 @@ pub enum Outgoing {
     /// The client's body, too large to be sent again.
     Streamed {
         /// What the client sends.
-        body: Whole,
+        body: Patient<Whole>,
         /// When it last moved.
         progress: Progress,
     },
@@ -65,9 +69,9 @@ impl Body for Outgoing {
             Self::Empty => Poll::Ready(None),
             Self::Full(body) => Pin::new(body).poll_frame(cx).map_err(Into::into),
             Self::Streamed { body, progress } => {
-                let frame = ready!(poll_data(body, cx));
-                progress.touch();
-                Poll::Ready(frame)
+                let frame = poll_data(body, cx);
+                progress.note(&frame);
+                frame
             }
             Self::Replayable(replay) => replay.poll(cx),
         }
@@ -111,17 +115,37 @@ impl Progress {
         }
     }
 
-    /// The last time the body moved.
+    /// The last time the body moved; now, while the client has to go on with it.
     #[must_use]
     pub fn last(&self) -> Instant {
-        self.start + std::time::Duration::from_millis(self.millis.load(Ordering::Relaxed))
+        match self.millis.load(Ordering::Relaxed) {
+            CLIENTS_TURN => Instant::now(),
+            millis => self.start + Duration::from_millis(millis & !STALLED),
+        }
     }
 
-    fn touch(&self) {
-        let millis = u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX);
+    /// Has the client left its body where it was for too long?
+    #[must_use]
+    pub fn has_stalled(&self) -> bool {
+        let millis = self.millis.load(Ordering::Relaxed);
+        millis != CLIENTS_TURN && millis & STALLED != 0
+    }
+
+    fn note(&self, frame: &Poll<Option<Result<Frame<Bytes>, BoxError>>>) {
+        let now = || u64::try_from(self.start.elapsed().as_millis()).unwrap_or(0) & !STALLED;
+        let millis = match frame {
+            Poll::Pending => CLIENTS_TURN,
+            Poll::Ready(Some(Err(error))) if error.is::<Stalled>() => now() | STALLED,
+            Poll::Ready(_) => now(),
+        };
         self.millis.store(millis, Ordering::Relaxed);
     }
 }
+
+/// In place of a time: the client is waited for.
+const CLIENTS_TURN: u64 = u64::MAX;
+/// Beside the time: it was waited for in vain.
+const STALLED: u64 = 1 << 63;
 
 /// One sending of a client body whose first [`REPLAY_LIMIT`] bytes are kept.
 ///
@@ -139,7 +163,7 @@ pub struct Replay {
 impl Replay {
     /// Wraps a client body.
     #[must_use]
-    pub fn new(body: Whole, progress: Progress) -> Self {
+    pub fn new(body: Patient<Whole>, progress: Progress) -> Self {
         let size = body.size_hint();
         Self {
             shared: Arc::new(Mutex::new(Kept::new(body))),
@@ -176,15 +200,13 @@ impl Replay {
         if kept.complete {
             return Poll::Ready(None);
         }
-        let frame = match poll_data(&mut kept.body, cx) {
-            Poll::Ready(frame) => frame,
-            Poll::Pending => {
-                // The client's stream wakes only who polled it last.
-                kept.waiting = Some(cx.waker().clone());
-                return Poll::Pending;
-            }
+        let frame = poll_data(&mut kept.body, cx);
+        self.progress.note(&frame);
+        let Poll::Ready(frame) = frame else {
+            // The client's stream wakes only who polled it last.
+            kept.waiting = Some(cx.waker().clone());
+            return Poll::Pending;
         };
-        self.progress.touch();
         kept.note(frame.as_ref());
         self.position = kept.bytes.len();
         Poll::Ready(frame)
@@ -232,7 +254,7 @@ impl ReplayHandle {
 
 #[derive(Debug)]
 struct Kept {
-    body: Whole,
+    body: Patient<Whole>,
     sending: u32,
     /// Who waits for the body.
     waiting: Option<Waker>,
@@ -243,7 +265,7 @@ struct Kept {
 }
 
 impl Kept {
-    fn new(body: Whole) -> Self {
+    fn new(body: Patient<Whole>) -> Self {
         Self {
             body,
             sending: 0,
@@ -278,7 +300,7 @@ fn lock(kept: &Mutex<Kept>) -> MutexGuard<'_, Kept> {
 
 /// The next data frame; trailers end the body.
 fn poll_data(
-    body: &mut Whole,
+    body: &mut Patient<Whole>,
     cx: &mut Context<'_>,
 ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
     match ready!(Pin::new(body).poll_frame(cx)) {

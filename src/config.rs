@@ -10,6 +10,7 @@ mod environment;
 mod error;
 mod files;
 mod identities;
+mod limits;
 mod listen;
 mod partner;
 mod reader;
@@ -32,6 +33,7 @@ use crate::cloud::{Cloud, Family};
 
 pub use error::{ConfigError, Fault};
 pub use files::Guarded;
+pub use limits::Limits;
 pub use listen::{ExposedError, Listen, ListenAddress, ListenAddressError, TlsFiles};
 pub use route::{Methods, RouteConfig, RouteTarget};
 pub use upstream::UpstreamConfig;
@@ -49,6 +51,8 @@ pub struct Config {
     pub routes: Vec<RouteConfig>,
     /// How connections to the APIs are made.
     pub upstream: UpstreamConfig,
+    /// How much clients may ask for, and how long things may take.
+    pub limits: Limits,
     /// Where all this came from.
     pub source: Source,
     /// What was left open, how it was decided, and why: for a person to read.
@@ -99,6 +103,7 @@ impl Config {
         let identities = identities::Identities::read(&document, identity.as_ref());
         let routes = route::read_all(&document, root.take("route").as_ref(), &identities);
         let upstream = UpstreamConfig::read(root.take("upstream").as_ref());
+        let limits = Limits::read(root.take("limits").as_ref());
         root.finish();
         let identities = identities.list();
 
@@ -113,6 +118,7 @@ impl Config {
             identities,
             routes,
             upstream,
+            limits,
             source: origin,
             notes,
         })

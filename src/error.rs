@@ -34,6 +34,9 @@ pub enum Error {
     /// The client's body broke while it was sent on.
     #[error("the request body ended early or is malformed")]
     BrokenBody(#[source] BoxError),
+    /// The client left its body unfinished.
+    #[error("the request body stopped for longer than limits.stall")]
+    BodyTimeout,
     /// A method or an upgrade that no Defender API has.
     #[error("{0}")]
     Unsupported(&'static str),
@@ -87,6 +90,12 @@ pub enum Error {
     /// A small exchange with Entra ID took too long.
     #[error("there was no answer within {} s", .0.as_secs())]
     ExchangeTimeout(Duration),
+    /// Too many requests are under way.
+    #[error("too many requests wait for upstream")]
+    Busy,
+    /// No file descriptor is left for a connection.
+    #[error("the proxy may not open more files, and a connection is one")]
+    OutOfFiles,
     /// No response head in time.
     #[error("upstream sent no response within upstream.response_timeout")]
     ResponseTimeout,
@@ -104,6 +113,8 @@ impl Error {
                 StatusCode::BAD_REQUEST
             }
             Self::Malformed(fault) => fault.status(),
+            Self::BodyTimeout => StatusCode::REQUEST_TIMEOUT,
+            Self::Busy | Self::OutOfFiles => StatusCode::SERVICE_UNAVAILABLE,
             Self::Unsupported(_) => StatusCode::NOT_IMPLEMENTED,
             Self::KeyRequired => StatusCode::UNAUTHORIZED,
             Self::Misdirected => StatusCode::MISDIRECTED_REQUEST,
@@ -155,9 +166,12 @@ impl Error {
             Self::BadRequest(_)
             | Self::Malformed(_)
             | Self::BrokenBody(_)
+            | Self::BodyTimeout
             | Self::Unsupported(_)
             | Self::Customer(_) => "http_request_error",
             Self::NoRoute => "destination_not_found",
+            Self::Busy => "connection_limit_reached",
+            Self::OutOfFiles => "proxy_internal_error",
             Self::Loop => "proxy_loop_detected",
             Self::Token(none) if matches!(*none.error, TokenError::Broken { .. }) => {
                 "proxy_internal_error"
@@ -182,6 +196,11 @@ impl Error {
         match self {
             Self::BadRequest(_) | Self::Malformed(_) | Self::BrokenBody(_) => {
                 "send a well-formed request"
+            }
+            Self::BodyTimeout => "send the body without long pauses, or raise limits.stall",
+            Self::Busy => "send fewer requests at a time, or raise limits.requests",
+            Self::OutOfFiles => {
+                "raise the limit of open files (ulimit -n, LimitNOFILE), or close idle connections"
             }
             Self::Unsupported(_) => "use plain HTTP requests to the API paths",
             Self::KeyRequired => {
@@ -242,6 +261,9 @@ impl Error {
     }
 
     fn retry_after(&self) -> Option<Duration> {
+        if let Self::Busy | Self::OutOfFiles = self {
+            return Some(Duration::from_secs(5));
+        }
         if self.is_unreachable() {
             return Some(Duration::from_secs(1));
         }

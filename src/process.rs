@@ -26,9 +26,9 @@ pub fn forbid_core_dumps() {
 #[cfg(not(unix))]
 pub fn forbid_core_dumps() {}
 
-/// Allows as many open files as the system lets this user have: each client takes one, and each connection to upstream another.
+/// Allows as many open files as the system lets this user have, and tells how many that is, if there is a bound.
 #[cfg(unix)]
-pub fn allow_many_files() {
+pub fn allow_many_files() -> Option<usize> {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
     let files = getrlimit(Resource::Nofile);
@@ -39,8 +39,12 @@ pub fn allow_many_files() {
     if let Err(error) = setrlimit(Resource::Nofile, most) {
         tracing::debug!(%error, "the number of open files can't be raised");
     }
+    let allowed = getrlimit(Resource::Nofile).current?;
+    usize::try_from(allowed).ok()
 }
 
-/// Nothing to ask for here.
+/// There is no such bound here.
 #[cfg(not(unix))]
-pub fn allow_many_files() {}
+pub fn allow_many_files() -> Option<usize> {
+    None
+}

@@ -4,6 +4,7 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -22,10 +23,13 @@ use hyper::body::Incoming;
 use crate::{
     access::{Logged, Record, Source},
     auth::{AccessToken, Rejected, Tokens, aadsts::Class, challenge, error::NoToken},
-    body::{BoxError, Outgoing, Progress, REPLAY_LIMIT, Replay, ReplayHandle, whole::Whole},
+    body::{
+        BoxError, Outgoing, Patient, Progress, REPLAY_LIMIT, Replay, ReplayHandle, whole::Whole,
+    },
     error::{Chain, Error},
     guard::{Admitted, Guard, Visitor},
     headers,
+    places::{Place, Places},
     rewrite::{self, Links, Rewrite, Rewritten},
     route::{Outbound, Routes},
     server::breaker::Breaker,
@@ -51,6 +55,10 @@ pub struct Shared {
     pub routes: Routes,
     /// The token cache.
     pub tokens: Tokens,
+    /// How many requests may be under way.
+    pub places: Places,
+    /// For which a client may leave its request body where it is.
+    pub stall: Duration,
     /// The upstream origins whose links are led back to the client's own origin.
     pub links: Arc<Links>,
 }
@@ -153,8 +161,9 @@ impl Proxy {
             .await?;
         record.note_token(token.age());
 
+        let place = self.shared.places.take().await?;
         let progress = Progress::start();
-        let (body, kept) = outgoing(body, &progress);
+        let (body, kept) = outgoing(Patient::new(body, self.shared.stall), &progress);
         let mut response = self
             .client
             .send(outbound.authorize(&token, body), &progress)
@@ -182,7 +191,7 @@ impl Proxy {
         };
         Ok(rewrite
             .response(outbound.method(), response)
-            .map(Reply::Upstream))
+            .map(|body| Reply::Upstream(body, place)))
     }
 
     /// Another token than the one that upstream refused. When there is none, upstream's refusal is the answer; unless the
@@ -237,7 +246,7 @@ impl Refused {
 #[derive(Debug)]
 pub enum Reply {
     /// Upstream's, its links rewritten where they have to be.
-    Upstream(Rewritten<Whole>),
+    Upstream(Rewritten<Patient<Whole>>, Place),
     /// One that the proxy made.
     Made(Full<Bytes>),
 }
@@ -257,21 +266,21 @@ impl http_body::Body for Reply {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         match self.get_mut() {
-            Self::Upstream(body) => Pin::new(body).poll_frame(cx).map_ok(with_plain_trailers),
+            Self::Upstream(body, _) => Pin::new(body).poll_frame(cx).map_ok(with_plain_trailers),
             Self::Made(body) => Pin::new(body).poll_frame(cx).map_err(Into::into),
         }
     }
 
     fn is_end_stream(&self) -> bool {
         match self {
-            Self::Upstream(body) => body.is_end_stream(),
+            Self::Upstream(body, _) => body.is_end_stream(),
             Self::Made(body) => body.is_end_stream(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match self {
-            Self::Upstream(body) => body.size_hint(),
+            Self::Upstream(body, _) => body.size_hint(),
             Self::Made(body) => body.size_hint(),
         }
     }
@@ -305,7 +314,7 @@ impl Kept {
     }
 }
 
-fn outgoing(body: Whole, progress: &Progress) -> (Outgoing, Kept) {
+fn outgoing(body: Patient<Whole>, progress: &Progress) -> (Outgoing, Kept) {
     if body.is_end_stream() {
         return (Outgoing::Empty, Kept::Empty);
     }

@@ -24,6 +24,7 @@ use crate::{
     cloud::{self, Family},
     config::{self, Config},
     guard::{ClientKey, Guard},
+    places::Places,
     proxy::{Proxy, Shared},
     rewrite::Links,
     route::Routes,
@@ -59,7 +60,7 @@ impl Bound {
         let tls = config.listen.tls.as_ref().map(tls::acceptor).transpose()?;
         let scheme = if tls.is_some() { "https" } else { "http" };
         let source = source(config, &transport);
-        let shared = Arc::new(shared(config, source.clone()).await?);
+        let shared = Arc::new(shared(config, source.clone(), &limits).await?);
         let listener = Listener::bind(&config.listen.address).await?;
         source.prompt();
         let url = match listener.tcp_address() {
@@ -91,7 +92,7 @@ impl Bound {
     }
 }
 
-async fn shared(config: &Config, source: Source) -> Result<Shared, StartError> {
+async fn shared(config: &Config, source: Source, limits: &Limits) -> Result<Shared, StartError> {
     let client_key = match &config.listen.client_key {
         Some(source) => Some(client_key(source).await?),
         None => None,
@@ -116,6 +117,8 @@ async fn shared(config: &Config, source: Source) -> Result<Shared, StartError> {
         links: Arc::new(links),
         routes,
         tokens: Tokens::new(source, Handle::current()),
+        places: Places::new(limits.requests, LONGEST_WAIT),
+        stall: limits.stall,
     })
 }
 
@@ -213,6 +216,8 @@ fn login_command(config: &Config, identity: Option<&str>) -> String {
     words.join(" ")
 }
 
+/// For which a request waits until others have ended: as long as many clients wait for an answer.
+const LONGEST_WAIT: Duration = Duration::from_secs(30);
 /// How soon a rotated client key takes effect.
 const REREAD: Duration = Duration::from_secs(10);
 

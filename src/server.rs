@@ -8,6 +8,8 @@ pub mod connection;
 pub mod listener;
 pub mod screen;
 pub mod tls;
+mod unread;
+mod write_limit;
 
 use std::{io, num::NonZero, thread, time::Duration};
 
@@ -21,32 +23,9 @@ use self::{
     connection::{Acceptor, Session, Stopped},
     listener::{Listener, Socket},
 };
+pub use crate::config::Limits;
 use crate::proxy::Proxy;
 use std::sync::Arc;
-
-/// Bounds that keep a hostile or broken client from taking the proxy down.
-#[derive(Clone, Debug)]
-pub struct Limits {
-    /// Connections at a time; further ones wait in the kernel's queue.
-    pub connections: usize,
-    /// From the connection to its first request.
-    pub first_request: Duration,
-    /// Between two requests on an HTTP/1 connection, and for a request's head.
-    pub idle: Duration,
-    /// From the shutdown signal until requests in flight are cut off.
-    pub grace: Duration,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            connections: 8_192,
-            first_request: Duration::from_secs(30),
-            idle: Duration::from_secs(75),
-            grace: Duration::from_secs(25),
-        }
-    }
-}
 
 /// Serves `listener` until `shutdown` completes and requests in flight have ended, or `limits.grace` has passed.
 ///
@@ -72,6 +51,8 @@ pub async fn run(
         error = accept(&listener, &workers, &permits) => return Err(error),
         () = shutdown => {}
     }
+    // Who connected before the signal is still served; when the listener closes, the system resets the others.
+    let _ = tokio::time::timeout(LAST_CALL, accept(&listener, &workers, &permits)).await;
     drop((listener, workers));
     // Each worker holds a sender until it has drained.
     let _: Option<()> = ended.recv().await;
@@ -94,7 +75,7 @@ async fn accept(
                 Ok(socket) => break socket,
                 // Out of file descriptors, or a client that was gone at once: what was accepted goes on.
                 Err(error) => {
-                    tracing::warn!(%error, pause_ms = pause.as_millis(), "can't accept a connection");
+                    report(&error, pause);
                     tokio::time::sleep(pause).await;
                     pause = (pause * 2).min(LONGEST_PAUSE);
                 }
@@ -106,6 +87,15 @@ async fn accept(
         }
     }
     io::Error::other("a worker has ended")
+}
+
+/// Tells the log once of tries that fail in a row.
+fn report(error: &io::Error, pause: Duration) {
+    if pause == FIRST_PAUSE {
+        tracing::warn!(%error, "can't accept connections; those that are open are served on");
+    } else {
+        tracing::debug!(%error, pause_ms = pause.as_millis(), "still can't accept connections");
+    }
 }
 
 /// A connection for a worker, with its place among the allowed ones.
@@ -160,5 +150,7 @@ async fn work(mut jobs: mpsc::UnboundedReceiver<Job>, acceptor: Acceptor, proxy:
     }
 }
 
+/// For which connections are accepted that waited when the signal came.
+const LAST_CALL: Duration = Duration::from_millis(20);
 const FIRST_PAUSE: Duration = Duration::from_millis(5);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);

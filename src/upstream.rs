@@ -4,10 +4,11 @@ mod circuit;
 pub mod connect;
 mod framing;
 pub mod link;
+mod pool;
 mod probe;
 pub mod tls;
 
-use std::{io, time::Duration};
+use std::{io, sync::Arc, time::Duration};
 
 use http::{Request, Response, Version};
 use http_body_util::{BodyExt, Limited};
@@ -25,9 +26,10 @@ use self::{
     circuit::Outage,
     connect::{ConnectTimeout, Connector},
     link::Spent,
+    pool::Pool,
 };
 use crate::{
-    body::{BoxError, Outgoing, Progress, whole::Whole},
+    body::{BoxError, Outgoing, Patient, Progress, whole::Whole},
     config::UpstreamConfig,
     error::Error,
     origin::Origin,
@@ -79,7 +81,8 @@ impl Transport {
     }
 
     fn pooled(&self, connector: Connector) -> HttpClient {
-        let client = Client::builder(TokioExecutor::new())
+        let mut builder = Client::builder(TokioExecutor::new());
+        builder
             .timer(TokioTimer::new())
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(POOL_IDLE)
@@ -91,11 +94,9 @@ impl Transport {
             .http2_max_send_buf_size(SEND_BUFFER)
             .http2_max_concurrent_reset_streams(MAX_RESETS_KEPT)
             .http2_max_local_error_reset_streams(None)
-            .http1_max_buf_size(MAX_BUFFER)
-            .build(connector.clone());
+            .http1_max_buf_size(MAX_BUFFER);
         HttpClient {
-            client,
-            connector,
+            pool: Arc::new(Pool::new(builder, connector)),
             response_timeout: self.response_timeout,
         }
     }
@@ -104,15 +105,15 @@ impl Transport {
 /// A pooled client over TLS 1.2 or newer, HTTP/2 or HTTP/1.1 by ALPN. It follows no redirect and keeps no cookie.
 #[derive(Clone, Debug)]
 pub struct HttpClient {
-    client: Client<Connector, Outgoing>,
-    connector: Connector,
+    pool: Arc<Pool>,
     response_timeout: Duration,
 }
 
 impl HttpClient {
     /// Sends an API request and waits for the head of its response.
     ///
-    /// The time limit counts from the last movement of the request body, so an upload of any length is not cut off.
+    /// The time limit counts from the last movement of the request body, so an upload of any length is not cut off; and while the
+    /// client has to go on with it, not at all. The body of the response may pause for the same time.
     ///
     /// # Errors
     /// One of the upstream variants of [`Error`].
@@ -120,12 +121,16 @@ impl HttpClient {
         &self,
         request: Authorized,
         progress: &Progress,
-    ) -> Result<Response<Whole>, Error> {
-        let mut response = self.client.request(request.into_inner());
+    ) -> Result<Response<Patient<Whole>>, Error> {
+        let mut response = self.pool.client().request(request.into_inner());
         loop {
             let deadline = progress.last() + self.response_timeout;
             match timeout_at(deadline, &mut response).await {
-                Ok(result) => return checked(result),
+                Ok(Err(_)) if progress.has_stalled() => return Err(Error::BodyTimeout),
+                Ok(answer) => {
+                    return checked(answer)
+                        .map(|answer| answer.map(|body| Patient::new(body, self.response_timeout)));
+                }
                 Err(_) if progress.last() + self.response_timeout > Instant::now() => {}
                 Err(_) => return Err(Error::ResponseTimeout),
             }
@@ -137,7 +142,7 @@ impl HttpClient {
     /// # Errors
     /// One of the variants of [`Error`] that are [unreachable](Error::is_unreachable).
     pub(crate) fn may_reach(&self, origin: &Origin) -> Result<(), Error> {
-        let outage = self.connector.outage(origin);
+        let outage = self.pool.outage(origin);
         outage.map_or(Ok(()), |outage| Err(unreachable(outage.into())))
     }
 
@@ -151,7 +156,7 @@ impl HttpClient {
         limit: usize,
     ) -> Result<Response<Vec<u8>>, Error> {
         let exchange = async {
-            let response = checked(self.client.request(request.map(Outgoing::full)).await)?;
+            let response = checked(self.pool.client().request(request.map(Outgoing::full)).await)?;
             let (head, body) = response.into_parts();
             let body = Limited::new(body, limit)
                 .collect()
@@ -195,13 +200,16 @@ fn classify(error: legacy::Error) -> Error {
     match kind(&error) {
         Some(Kind::ClientBody) => Error::BrokenBody(error.into()),
         Some(Kind::Protocol) => Error::Protocol(error.into()),
-        Some(Kind::Tls | Kind::Dns | Kind::ConnectTimeout) | None => Error::Closed(error.into()),
+        Some(Kind::OutOfFiles | Kind::Tls | Kind::Dns | Kind::ConnectTimeout) | None => {
+            Error::Closed(error.into())
+        }
     }
 }
 
 /// The same, of a connection that was never there.
 fn unreachable(error: BoxError) -> Error {
     match kind(&*error) {
+        Some(Kind::OutOfFiles) => Error::OutOfFiles,
         Some(Kind::Tls) => Error::Tls(error),
         Some(Kind::Dns) => Error::Dns(error),
         Some(Kind::ConnectTimeout) => Error::ConnectTimeout(error),
@@ -226,6 +234,7 @@ fn causes<'a>(
 }
 
 enum Kind {
+    OutOfFiles,
     Tls,
     Dns,
     ConnectTimeout,
@@ -234,6 +243,9 @@ enum Kind {
 }
 
 fn kind_of(cause: &(dyn std::error::Error + 'static)) -> Option<Kind> {
+    if cause.downcast_ref().is_some_and(is_out_of_files) {
+        return Some(Kind::OutOfFiles);
+    }
     if cause.is::<rustls::Error>() {
         return Some(Kind::Tls);
     }
@@ -256,6 +268,19 @@ fn kind_of(cause: &(dyn std::error::Error + 'static)) -> Option<Kind> {
         .iter()
         .any(|start| text.starts_with(start));
     is_protocol.then_some(Kind::Protocol)
+}
+
+/// The process, or the system, has no file descriptor left for a connection.
+#[cfg(unix)]
+fn is_out_of_files(error: &io::Error) -> bool {
+    use rustix::io::Errno;
+    let code = error.raw_os_error();
+    code == Some(Errno::MFILE.raw_os_error()) || code == Some(Errno::NFILE.raw_os_error())
+}
+
+#[cfg(not(unix))]
+fn is_out_of_files(_: &io::Error) -> bool {
+    false
 }
 
 /// The next cause. `io::Error` hides the error that it carries behind that error's own source.
@@ -281,7 +306,7 @@ const PING: Duration = Duration::from_secs(10);
 /// The most that HTTP/1 buffers of one connection, in bytes.
 const MAX_BUFFER: usize = 64 * 1024;
 /// What one HTTP/2 response may have on its way, in bytes: a client that has stopped reading costs this much memory.
-const STREAM_WINDOW: u32 = 1024 * 1024;
+const STREAM_WINDOW: u32 = 512 * 1024;
 /// The most there is, so that responses nobody reads never use up what the others on the connection need. (hyper's adaptive
 /// window makes both equal: one stalled client would then stop all. And where it is short, upstream sends crumbs, which `h2` takes
 /// for an attack when they are many.)

@@ -8,10 +8,9 @@ use clap::Args;
 
 use super::{ConfigArgs, ListenArgs, Stop};
 use crate::{
-    config::{Config, Source},
+    config::{Config, Limits, Source},
     loose, process,
     serve::Bound,
-    server::Limits,
 };
 
 /// `serve`: runs the proxy.
@@ -44,9 +43,9 @@ pub(super) async fn until_stopped(
     config: &Config,
     hints: impl FnOnce(&str) -> String,
 ) -> anyhow::Result<ExitCode> {
-    process::allow_many_files();
+    let limits = limits(config);
     let mut stop = Stop::catch()?;
-    let bound = Bound::new(config, Limits::default()).await?;
+    let bound = Bound::new(config, limits).await?;
     if let Err(error) = announce(bound.url(), &hints(bound.url())) {
         // To serve is the job; the line is for who waits for it.
         tracing::warn!(url = bound.url(), %error, "can't print the ready line; serving all the same");
@@ -67,6 +66,24 @@ pub(super) async fn until_stopped(
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Those of the configuration, as far as the process may open files for them.
+fn limits(config: &Config) -> Limits {
+    let wanted = config.limits.clone();
+    let Some(files) = process::allow_many_files() else {
+        return wanted;
+    };
+    let limits = wanted.clone().within(files);
+    if limits != wanted {
+        tracing::warn!(
+            files,
+            connections = limits.connections,
+            requests = limits.requests,
+            "fewer files may be open than the limits ask for; they are lowered"
+        );
+    }
+    limits
 }
 
 /// The one line that says the proxy is ready, and what may follow.

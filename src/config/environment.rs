@@ -7,7 +7,9 @@ use std::sync::Arc;
 use crate::auth::identity::{Identity, Kind};
 use crate::cloud::{Cloud, CloudHosts, CloudName};
 use crate::config::credential::{self, Taken, VARIABLES};
-use crate::config::{Config, ConfigError, Env, Fault, Listen, Source, UpstreamConfig, route};
+use crate::config::{
+    Config, ConfigError, Env, Fault, Limits, Listen, Source, UpstreamConfig, route,
+};
 use crate::origin::Origin;
 
 /// One application, named `environment`, with the built-in route. `looked_for` are the files that
@@ -43,6 +45,7 @@ pub(super) fn read(env: Env<'_>, looked_for: &[PathBuf]) -> Result<Config, Confi
         identities: vec![Arc::clone(&identity)],
         routes: vec![route::built_in(identity)],
         upstream: UpstreamConfig::default(),
+        limits: Limits::default(),
         source: Source::Environment,
         notes: vec![format!("credential: {}", taken.why)],
     })

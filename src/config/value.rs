@@ -107,6 +107,19 @@ impl<'t> Value<'t> {
         }
     }
 
+    /// A whole number from 1 to `most`.
+    pub(super) fn count(&self, most: u32) -> Option<usize> {
+        let number = self
+            .node
+            .get_ref()
+            .as_integer()
+            .and_then(|number| i64::from_str_radix(number.as_str(), number.radix()).ok());
+        let count = number
+            .filter(|number| (1..=i64::from(most)).contains(number))
+            .and_then(|number| usize::try_from(number).ok());
+        self.typed(count, &format!("a whole number from 1 to {most}"))
+    }
+
     /// The elements of a list.
     pub(super) fn elements(&self) -> Option<Vec<Self>> {
         let array = self.typed(self.node.get_ref().as_array(), "a list in [ ]")?;

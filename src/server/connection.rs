@@ -5,7 +5,7 @@ use std::{convert::Infallible, sync::Arc, time::Duration};
 use http::{HeaderValue, Response, StatusCode, Version, header::CONNECTION};
 use hyper::service::service_fn;
 use hyper_util::{
-    rt::{TokioExecutor, TokioIo, TokioTimer},
+    rt::{TokioIo, TokioTimer},
     server::{conn::auto, graceful::Watcher},
 };
 #[cfg(unix)]
@@ -23,13 +23,15 @@ use super::{
     breaker::{Breakable, Breaker},
     listener::Socket,
     screen::{Fault, Screened},
+    unread::{Told, Watching},
+    write_limit::WriteLimit,
 };
 use crate::{body::BoxError, error::Chain, proxy::Proxy};
 
 /// How connections are served; the same for all of a listener.
 #[derive(Clone)]
 pub struct Acceptor {
-    http: auto::Builder<TokioExecutor>,
+    http: auto::Builder<Watching>,
     tls: Option<TlsAcceptor>,
     limits: Arc<Limits>,
 }
@@ -47,7 +49,9 @@ impl Acceptor {
     /// Plain HTTP, or TLS with `tls`.
     #[must_use]
     pub fn new(tls: Option<TlsAcceptor>, limits: Limits) -> Self {
-        let mut http = auto::Builder::new(TokioExecutor::new());
+        let mut http = auto::Builder::new(Watching {
+            limit: limits.stall,
+        });
         // `pipeline_flush` stays off: it would let a response to a client that has stopped reading pile up in memory.
         http.http1()
             .timer(TokioTimer::new())
@@ -90,15 +94,21 @@ impl Acceptor {
         match socket {
             Socket::Tcp(stream) => {
                 let stream = TcpStream::from_std(stream)?;
-                self.serve_stream(Breakable::new(stream, session.breaker.clone()), session)
+                let stream = Breakable::new(stream, session.breaker.clone());
+                self.serve_stream(self.bounded(stream, &session), session)
                     .await
             }
             #[cfg(unix)]
             Socket::Unix(stream) => {
-                self.serve_stream(UnixStream::from_std(stream)?, session)
+                let stream = UnixStream::from_std(stream)?;
+                self.serve_stream(self.bounded(stream, &session), session)
                     .await
             }
         }
+    }
+
+    fn bounded<S>(&self, stream: S, session: &Session) -> WriteLimit<S> {
+        WriteLimit::new(stream, self.limits.stall, session.breaker.clone())
     }
 
     async fn serve_stream<S>(&self, stream: S, mut session: Session) -> Result<(), BoxError>
@@ -140,7 +150,7 @@ impl Acceptor {
                     None => proxy.handle(request, breaker).await,
                 };
                 close_after_refusal(version, &mut response);
-                Ok::<_, Infallible>(response)
+                Ok::<_, Infallible>(response.map(Told))
             }
         });
         let connection = self

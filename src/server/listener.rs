@@ -8,7 +8,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 #[cfg(unix)]
 use tokio::net::{UnixListener, UnixStream};
 
@@ -31,7 +31,7 @@ impl Listener {
     /// When the address is in use or not permitted.
     pub async fn bind(address: &ListenAddress) -> Result<Self, BindError> {
         let result = match address {
-            ListenAddress::Tcp(address) => TcpListener::bind(address).await.map(Self::Tcp),
+            ListenAddress::Tcp(address) => bind_tcp(*address).map(Self::Tcp),
             ListenAddress::Unix(path) => bind_unix(path.clone()).await,
         };
         result.map_err(|source| BindError {
@@ -129,6 +129,26 @@ fn warn_of_stranger(who: &str) {
     });
     tracing::debug!(who, "refused at the unix socket");
 }
+/// What is set here, accepted connections inherit.
+fn bind_tcp(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() {
+        TcpSocket::new_v4()?
+    } else {
+        TcpSocket::new_v6()?
+    };
+    // Elsewhere it means that the address may be shared.
+    #[cfg(unix)]
+    socket.set_reuseaddr(true)?;
+    socket.set_send_buffer_size(SEND_BUFFER)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
+}
+
+/// What the system keeps of a response that a client doesn't read, in bytes. Left to itself it keeps megabytes, and tells of
+/// a slow reader's movement only when a third of that is gone.
+const SEND_BUFFER: u32 = 256 * 1024;
+/// Connections that wait to be accepted.
+const BACKLOG: u32 = 1024;
 
 #[cfg(unix)]
 async fn bind_unix(path: PathBuf) -> io::Result<Listener> {

@@ -112,7 +112,7 @@ async fn a_slow_upload_is_not_taken_for_a_silent_upstream() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_slow_body_is_not_cut_off() {
     let (_upstreams, proxy, raw) =
-        RawUpstream::behind_proxy_with("response_timeout = \"1s\"").await;
+        RawUpstream::behind_proxy_with("response_timeout = \"5s\"").await;
     let mut client = Wire::connect(&proxy).await;
     client
         .send("GET /api/raw HTTP/1.1\r\nHost: localhost\r\n\r\n")

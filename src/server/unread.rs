@@ -1,0 +1,93 @@
+//! A stream of HTTP/2 that its client doesn't read, while it goes on reading others.
+//!
+//! Nobody polls the body of such a stream, so no timer in it would ever fire. The task that hyper spawns for the stream is watched
+//! instead, and dropped when its client has left it where it is for too long; that resets the stream, and gives up the request upstream.
+
+use std::{
+    cell::Cell,
+    future::poll_fn,
+    pin::{Pin, pin},
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use hyper::rt::Executor;
+
+use crate::stall::Stall;
+
+/// Who has to move before a response can go on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Turn {
+    Client,
+    Upstream,
+}
+
+thread_local! {
+    /// What the body has said while its stream's task was polled; a task is polled on one thread.
+    static TURN: Cell<Option<Turn>> = const { Cell::new(None) };
+}
+
+/// Runs the streams of HTTP/2 connections, none of them unread for longer than `limit`.
+#[derive(Clone, Debug)]
+pub(super) struct Watching {
+    pub(super) limit: Duration,
+}
+
+impl<F: Future<Output = ()> + Send + 'static> Executor<F> for Watching {
+    fn execute(&self, stream: F) {
+        let mut stall = Stall::new(self.limit);
+        tokio::spawn(async move {
+            let mut stream = pin!(stream);
+            let mut turn = Turn::Upstream;
+            poll_fn(|cx| {
+                TURN.set(None);
+                if stream.as_mut().poll(cx).is_ready() {
+                    return Poll::Ready(());
+                }
+                if let Some(now) = TURN.take() {
+                    stall.moved();
+                    turn = now;
+                }
+                if turn == Turn::Upstream {
+                    return Poll::Pending;
+                }
+                stall.poll_overdue(cx).map(|stalled| {
+                    tracing::debug!(reason = %stalled, "a client doesn't read a response; its stream is reset");
+                })
+            })
+            .await;
+        });
+    }
+}
+
+/// A response body that tells whose turn it is.
+#[derive(Debug)]
+pub(super) struct Told<B>(pub(super) B);
+
+impl<B: Body<Data = Bytes> + Unpin> Body for Told<B> {
+    type Data = Bytes;
+    type Error = B::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
+        let frame = Pin::new(&mut self.0).poll_frame(cx);
+        TURN.set(Some(if frame.is_ready() {
+            Turn::Client
+        } else {
+            Turn::Upstream
+        }));
+        frame
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.0.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.0.size_hint()
+    }
+}
