@@ -161,7 +161,13 @@ impl Admission<'_> {
         }
         let now = Instant::now();
         if let Some(pause) = pause(response.headers(), self.visitor.terms) {
-            self.quota.lock().close(now + pause);
+            let was_open = self.quota.lock().close(now + pause, now);
+            if was_open {
+                tracing::info!(
+                    seconds = pause.as_secs(),
+                    "upstream throttles: the gate is closed for calls of this kind"
+                );
+            }
         }
         if self.visitor.terms.wait.is_none() || !can_repeat || *self.visitor.stopping.borrow() {
             return false;

@@ -137,8 +137,9 @@ impl State {
         self.queue.wake_first();
     }
 
-    /// Upstream has refused a request: none is sent before `until`, and few at first.
-    pub(super) fn close(&mut self, until: Instant) {
+    /// Upstream has refused a request: none is sent before `until`, and few at first. True if it was open.
+    pub(super) fn close(&mut self, until: Instant, now: Instant) -> bool {
+        let was_open = !self.is_closed(now);
         self.closed = self.closed.max(Some(until));
         let under_way = self.recovery.as_ref().map_or(0, |before| before.under_way);
         self.recovery = Some(Recovery {
@@ -146,6 +147,7 @@ impl State {
             under_way,
         });
         self.queue.wake_all();
+        was_open
     }
 
     /// A trial has ended. Each success lets two more go, until it is clear that upstream takes them again.
@@ -267,8 +269,8 @@ mod tests {
             state.enter(&wish(PASSES, 1, now), now),
             Entry::Go(_)
         ));
-        state.close(now + second(20));
-        state.close(now + second(10));
+        state.close(now + second(20), now);
+        state.close(now + second(10), now);
         let Entry::Refuse(refusal) = state.enter(&wish(PASSES, 1, now), now) else {
             panic!("passed");
         };
@@ -277,7 +279,7 @@ mod tests {
             (Reason::Upstream, second(20))
         );
         waits(state.enter(&wish(WAITS, 1, now), now));
-        state.close(now + second(31));
+        state.close(now + second(31), now);
         assert!(
             matches!(state.enter(&wish(WAITS, 1, now), now), Entry::Refuse(_)),
             "too long"
@@ -293,7 +295,7 @@ mod tests {
     fn few_go_when_the_gate_opens_and_more_as_they_succeed() {
         let now = Instant::now();
         let mut state = State::new(None, now);
-        state.close(now + second(1));
+        state.close(now + second(1), now);
         let wish = wish(WAITS, 7, now);
         let mut line: Vec<u64> = (0..40).map(|_| waits(state.enter(&wish, now))).collect();
         let open = now + second(1);
@@ -323,7 +325,7 @@ mod tests {
     fn one_who_was_refused_again_goes_first_and_the_gate_is_closed_again() {
         let now = Instant::now();
         let mut state = State::new(None, now);
-        state.close(now + second(1));
+        state.close(now + second(1), now);
         let wish = wish(WAITS, 7, now);
         let other = waits(state.enter(&wish, now));
         let refused = waits(state.enter_again(&wish, now));
@@ -331,7 +333,7 @@ mod tests {
         assert!(matches!(state.check(&wish, other, open), Step::Wait(_)));
         assert!(matches!(state.check(&wish, refused, open), Step::Go(_)));
         state.end_trial(false);
-        state.close(open + second(2));
+        state.close(open + second(2), open);
         let again = waits(state.enter_again(&wish, open));
         assert!(matches!(
             state.check(&wish, other, open + second(1)),
@@ -341,7 +343,7 @@ mod tests {
             state.check(&wish, again, open + second(2)),
             Step::Go(_)
         ));
-        state.close(now + second(40));
+        state.close(now + second(40), now);
         assert!(
             matches!(state.check(&wish, other, open), Step::Refuse(_)),
             "longer than it would wait"
@@ -352,7 +354,7 @@ mod tests {
     fn the_line_is_bounded() {
         let now = Instant::now();
         let mut state = State::new(None, now);
-        state.close(now + second(1));
+        state.close(now + second(1), now);
         for client in 0..1_000 {
             waits(state.enter(&wish(WAITS, client % 7, now), now));
         }
