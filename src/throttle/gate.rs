@@ -29,7 +29,7 @@ pub struct Account {
 /// All calls of one [`Account`]. Takes next to no memory until there is one.
 #[derive(Debug)]
 pub struct Gate {
-    quotas: OnceLock<Box<[OnceLock<Quota>; CLASSES]>>,
+    quotas: OnceLock<Box<[OnceLock<Box<Quota>>; CLASSES]>>,
     stopping: watch::Receiver<bool>,
 }
 
@@ -56,7 +56,7 @@ impl Gate {
         let quotas = self
             .quotas
             .get_or_init(|| Box::new([const { OnceLock::new() }; CLASSES]));
-        quotas[class.index()].get_or_init(|| Quota::new(class.limit()))
+        quotas[class.index()].get_or_init(|| Box::new(Quota::new(class.limit())))
     }
 }
 

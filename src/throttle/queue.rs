@@ -39,9 +39,12 @@ impl Queue {
     pub(super) fn ahead_of(&self, client: Client) -> u32 {
         let own = self.lines.iter().find(|line| line.client == client);
         let own = own.map_or(0, |line| line.waiters.len());
-        let ahead = self.lines.iter().map(|line| match line.client == client {
-            true => own,
-            false => line.waiters.len().min(own + 1),
+        let ahead = self.lines.iter().map(|line| {
+            if line.client == client {
+                own
+            } else {
+                line.waiters.len().min(own + 1)
+            }
         });
         count(ahead.sum::<usize>() + self.refused.len())
     }
