@@ -27,6 +27,7 @@ pub struct Record {
     token_age: Option<Duration>,
     bytes: u64,
     end: End,
+    connection: usize,
     breaker: Option<Breaker>,
 }
 
@@ -53,6 +54,7 @@ impl Record {
     #[must_use]
     pub fn start<B>(request: &Request<B>, breaker: Breaker) -> Self {
         Self {
+            connection: breaker.connection(),
             breaker: (request.version() == Version::HTTP_10).then_some(breaker),
             method: request.method().clone(),
             target: request.uri().clone(),
@@ -64,6 +66,12 @@ impl Record {
             bytes: 0,
             end: End::Dropped,
         }
+    }
+
+    /// What tells the request's connection from all others that are open.
+    #[must_use]
+    pub fn connection(&self) -> usize {
+        self.connection
     }
 
     /// Notes the partner's customer that it is for.

@@ -218,7 +218,7 @@ impl Replay {
     }
 }
 
-/// The right to send a [`Replay`] once more.
+/// The right to send a [`Replay`] again.
 #[derive(Debug)]
 pub struct ReplayHandle {
     shared: Arc<Mutex<Kept>>,
@@ -226,27 +226,32 @@ pub struct ReplayHandle {
 }
 
 impl ReplayHandle {
+    /// Has all that was read of the body been kept?
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        !lock(&self.shared).overflowed
+    }
+
     /// The body from its first byte, or `None` when more than [`REPLAY_LIMIT`] has passed or the client's stream broke.
     ///
-    /// From here on the first sending fails, so that it can't take bytes away from this one.
+    /// From here on the sendings before fail, so that they can't take bytes away from this one.
     #[must_use]
-    pub fn body(self, progress: &Progress) -> Option<Outgoing> {
-        let Self { shared, size } = self;
-        let mut kept = lock(&shared);
+    pub fn body(&self, progress: &Progress) -> Option<Outgoing> {
+        let mut kept = lock(&self.shared);
         if kept.overflowed {
             return None;
         }
         kept.sending += 1;
         let sending = kept.sending;
-        if let Some(first) = kept.waiting.take() {
-            first.wake();
+        if let Some(before) = kept.waiting.take() {
+            before.wake();
         }
         drop(kept);
         Some(Outgoing::Replayable(Replay {
-            shared,
+            shared: Arc::clone(&self.shared),
             sending,
             position: 0,
-            size,
+            size: self.size,
             progress: progress.clone(),
         }))
     }

@@ -19,6 +19,7 @@ use crate::{
     body::BoxError,
     customer::{CustomerError, Listed},
     server::screen::Fault,
+    throttle::{Reason, Throttled},
 };
 
 /// Why one request was not forwarded, or its response not received.
@@ -69,6 +70,9 @@ pub enum Error {
     /// No token could be had.
     #[error(transparent)]
     Token(#[from] NoToken),
+    /// Upstream has asked to be left alone, or would be asked too often.
+    #[error(transparent)]
+    Throttled(#[from] Throttled),
     /// No connection to upstream.
     #[error("upstream can't be reached")]
     Connect(#[source] BoxError),
@@ -118,6 +122,7 @@ impl Error {
             Self::Unsupported(_) => StatusCode::NOT_IMPLEMENTED,
             Self::KeyRequired => StatusCode::UNAUTHORIZED,
             Self::Misdirected => StatusCode::MISDIRECTED_REQUEST,
+            Self::Throttled(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::NoRoute => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed { .. } => StatusCode::METHOD_NOT_ALLOWED,
             Self::Token(none) => match none.error.class() {
@@ -181,6 +186,7 @@ impl Error {
                 Class::Interactive => "proxy_internal_response",
                 Class::Transient => "destination_unavailable",
             },
+            Self::Throttled(_) => "proxy_internal_response",
             Self::Connect(_) => "connection_refused",
             Self::Dns(_) => "dns_error",
             Self::Tls(_) => "tls_certificate_error",
@@ -221,6 +227,15 @@ impl Error {
             }
             Self::Loop => "point the route's upstream at the API, not at this proxy",
             Self::Token(none) => none.next_step(),
+            Self::Throttled(Throttled { reason, .. }) => match reason {
+                Reason::Upstream => {
+                    "wait as Retry-After says, or let the route wait: on_throttle = { wait = \"30s\" }"
+                }
+                Reason::Pace => {
+                    "wait as Retry-After says; a longer on_throttle.wait lets requests wait here"
+                }
+                Reason::Crowd => "wait as Retry-After says, and send fewer requests at a time",
+            },
             Self::Connect(_)
             | Self::Dns(_)
             | Self::ConnectTimeout(_)
@@ -267,6 +282,11 @@ impl Error {
         if self.is_unreachable() {
             return Some(Duration::from_secs(1));
         }
+        if let Self::Throttled(throttled) = self {
+            let whole = Duration::from_secs(throttled.retry_in.as_secs());
+            let begun = u64::from(whole < throttled.retry_in);
+            return Some((whole + Duration::from_secs(begun)).max(Duration::from_secs(1)));
+        }
         let Self::Token(none) = self else {
             return None;
         };
@@ -305,6 +325,13 @@ impl Error {
         }
         if let Some(wait) = self.retry_after() {
             headers.insert(RETRY_AFTER, wait.as_secs().into());
+        }
+        if let Self::Throttled(Throttled {
+            standing: Some(standing),
+            ..
+        }) = self
+        {
+            standing.tell(headers);
         }
         if let Self::MethodNotAllowed { allow, .. } = self {
             let allow = HeaderValue::try_from(allow.as_str()).ok();

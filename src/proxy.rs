@@ -142,7 +142,7 @@ impl Proxy {
         Ok((response, Source::Upstream))
     }
 
-    /// Resolve, strip, authorize, send, answer, rewrite: the path of every request that was admitted.
+    /// Resolve, strip, wait for the rate limit, authorize, send, answer, rewrite: the path of every request that was admitted.
     async fn forward(
         &self,
         admitted: Admitted<Whole>,
@@ -154,35 +154,21 @@ impl Proxy {
         }
         let scope = outbound.scope();
         let client = rewrite::negotiate(outbound.headers_mut(), scope);
-        let token = self
-            .shared
-            .tokens
-            .get(outbound.identity(), outbound.key())
-            .await?;
-        record.note_token(token.age());
+        let mut admission = outbound.admit(record.connection()).await?;
 
-        let place = self.shared.places.take().await?;
-        let progress = Progress::start();
-        let (body, kept) = outgoing(Patient::new(body, self.shared.stall), &progress);
-        let mut response = self
-            .client
-            .send(outbound.authorize(&token, body), &progress)
-            .await?;
-        if let Some(refused) = Refused::of(&response)
-            && let Some(newer) = self.newer(&outbound, &token, refused).await?
+        let (upload, kept) = Upload::of(Patient::new(body, self.shared.stall));
+        let (mut response, mut place) = self.send(&outbound, upload, &kept, record).await?;
+        while admission.again(&response, kept.is_whole()).await
+            && let Some(upload) = kept.upload()
         {
-            let progress = Progress::start();
-            if let Some(body) = kept.body(&progress) {
-                record.note_token(newer.age());
-                response = self
-                    .client
-                    .send(outbound.authorize(&newer, body), &progress)
-                    .await?;
-            }
+            // Whoever takes a place has none.
+            drop((response, place));
+            (response, place) = self.send(&outbound, upload, &kept, record).await?;
         }
 
         *response.version_mut() = Version::HTTP_11;
         headers::strip_response(response.headers_mut());
+        admission.tell(response.headers_mut());
         let rewrite = Rewrite {
             links: &self.shared.links,
             local: outbound.local(),
@@ -192,6 +178,44 @@ impl Proxy {
         Ok(rewrite
             .response(outbound.method(), response)
             .map(|body| Reply::Upstream(body, place)))
+    }
+
+    /// Authorize and send; once more with another token, if upstream refused the first.
+    async fn send(
+        &self,
+        outbound: &Outbound<'_>,
+        upload: Upload,
+        kept: &Kept,
+        record: &mut Record,
+    ) -> Result<(Response<Patient<Whole>>, Place), Error> {
+        let token = self
+            .shared
+            .tokens
+            .get(outbound.identity(), outbound.key())
+            .await?;
+        record.note_token(token.age());
+        let place = self.shared.places.take().await?;
+        let response = self.send_as(&token, outbound, upload).await?;
+        if let Some(refused) = Refused::of(&response)
+            && let Some(newer) = self.newer(outbound, &token, refused).await?
+            && let Some(upload) = kept.upload()
+        {
+            record.note_token(newer.age());
+            return Ok((self.send_as(&newer, outbound, upload).await?, place));
+        }
+        Ok((response, place))
+    }
+
+    async fn send_as(
+        &self,
+        token: &AccessToken,
+        outbound: &Outbound<'_>,
+        upload: Upload,
+    ) -> Result<Response<Patient<Whole>>, Error> {
+        let Upload { body, progress } = upload;
+        self.client
+            .send(outbound.authorize(token, body), &progress)
+            .await
     }
 
     /// Another token than the one that upstream refused. When there is none, upstream's refusal is the answer; unless the
@@ -305,12 +329,36 @@ enum Kept {
 }
 
 impl Kept {
-    fn body(self, progress: &Progress) -> Option<Outgoing> {
+    fn is_whole(&self) -> bool {
         match self {
-            Self::Empty => Some(Outgoing::Empty),
-            Self::Small(handle) => handle.body(progress),
-            Self::Nothing => None,
+            Self::Empty => true,
+            Self::Small(handle) => handle.is_whole(),
+            Self::Nothing => false,
         }
+    }
+
+    fn upload(&self) -> Option<Upload> {
+        let progress = Progress::start();
+        let body = match self {
+            Self::Empty => Outgoing::Empty,
+            Self::Small(handle) => handle.body(&progress)?,
+            Self::Nothing => return None,
+        };
+        Some(Upload { body, progress })
+    }
+}
+
+/// A request body to be sent, and the clock of its sending.
+struct Upload {
+    body: Outgoing,
+    progress: Progress,
+}
+
+impl Upload {
+    fn of(body: Patient<Whole>) -> (Self, Kept) {
+        let progress = Progress::start();
+        let (body, kept) = outgoing(body, &progress);
+        (Self { body, progress }, kept)
     }
 }
 

@@ -27,6 +27,12 @@ use crate::{
     headers::{self, Pseudonym},
     rewrite::Scope,
     target,
+    throttle::{
+        Terms, Throttled,
+        budget::Class,
+        gate::{Account, Gate, Gates},
+        quota::Admission,
+    },
 };
 
 /// All routes, longest prefix first. Immutable.
@@ -35,23 +41,31 @@ pub struct Routes {
     table: Vec<Route>,
     has_partner: bool,
     pseudonym: Pseudonym,
+    gates: Gates,
 }
 
 impl Routes {
     /// Makes the table of a configuration.
     #[must_use]
     pub fn new(config: &Config) -> Self {
+        let mut gates = Gates::default();
         let mut table: Vec<Route> = config
             .routes
             .iter()
-            .map(|route| Route::new(route, &config.cloud))
+            .map(|route| Route::new(route, &config.cloud, &mut gates))
             .collect();
         table.sort_by_key(|route| std::cmp::Reverse(route.prefix.len()));
         Self {
             table,
             has_partner: config.partners().next().is_some(),
             pseudonym: Pseudonym::random(),
+            gates,
         }
+    }
+
+    /// From now on no request waits for a rate limit.
+    pub fn stop_waiting(&self) {
+        self.gates.stop_waiting();
     }
 
     /// Every authority that a route leads to, as `host[:port]`, with `http://` before those without TLS.
@@ -101,6 +115,8 @@ impl Routes {
         let outbound = Outbound {
             route,
             key: &destination.keys[chosen.place],
+            gate: &destination.gates[chosen.place],
+            class: destination.class(&inbound.method, &canonical),
             customer: chosen.customer,
             method: inbound.method,
             uri,
@@ -148,11 +164,17 @@ struct Route {
     identity: Arc<Identity>,
     methods: Methods,
     rewrite_links: bool,
+    terms: Terms,
 }
 
 impl Route {
-    fn new(config: &RouteConfig, cloud: &Cloud) -> Self {
-        let destination = |api| Destination::new(api, &config.identity);
+    fn new(config: &RouteConfig, cloud: &Cloud, gates: &mut Gates) -> Self {
+        let mut destination = |api: &Api| {
+            let has_budgets = FAMILIES
+                .iter()
+                .any(|family| cloud.api(*family).audience == api.audience);
+            Destination::new(api, &config.identity, gates).with_budgets(has_budgets)
+        };
         let destinations = match &config.target {
             RouteTarget::Defender => Destinations::ByFamily(
                 FAMILIES
@@ -168,6 +190,7 @@ impl Route {
             identity: Arc::clone(&config.identity),
             methods: config.methods.clone(),
             rewrite_links: config.rewrite_links,
+            terms: config.terms,
         }
     }
 
@@ -288,20 +311,48 @@ struct Destination {
     authority: Authority,
     /// One for each tenant of the identity, in their order; made once, as a partner may have thousands.
     keys: Box<[TokenKey]>,
+    /// What upstream counts each of these by.
+    gates: Box<[Arc<Gate>]>,
+    /// Whether it is one of the APIs whose limits are known.
+    has_budgets: bool,
 }
 
 impl Destination {
-    fn new(api: &Api, identity: &Arc<Identity>) -> Self {
+    fn new(api: &Api, identity: &Arc<Identity>, gates: &mut Gates) -> Self {
+        let tenants = identity.kind.tenants();
         let key = |tenant: &TenantId| TokenKey {
             identity: Arc::clone(&identity.name),
             tenant: tenant.clone(),
             audience: api.audience.clone(),
         };
+        let application = identity.application();
+        let gate = |tenant: &TenantId| {
+            gates.of(Account {
+                tenant: tenant.clone(),
+                application: application.into(),
+                audience: api.audience.clone(),
+            })
+        };
         Self {
             scheme: api.origin.scheme().clone(),
             authority: api.origin.authority().clone(),
-            keys: identity.kind.tenants().into_iter().map(key).collect(),
+            keys: tenants.iter().copied().map(key).collect(),
+            gates: tenants.iter().copied().map(gate).collect(),
+            has_budgets: false,
         }
+    }
+
+    fn with_budgets(self, has_budgets: bool) -> Self {
+        Self {
+            has_budgets,
+            ..self
+        }
+    }
+
+    /// Which calls a call is counted with.
+    fn class(&self, method: &Method, canonical: &str) -> Class {
+        let family = Family::of(canonical).filter(|_| self.has_budgets);
+        Class::of(family, method, canonical)
     }
 
     fn uri(&self, target: Option<PathAndQuery>) -> Result<Uri, Error> {
@@ -318,6 +369,8 @@ impl Destination {
 pub struct Outbound<'r> {
     route: &'r Route,
     key: &'r TokenKey,
+    gate: &'r Gate,
+    class: Class,
     customer: Option<&'r Arc<str>>,
     method: Method,
     uri: Uri,
@@ -326,7 +379,15 @@ pub struct Outbound<'r> {
     local: String,
 }
 
-impl Outbound<'_> {
+impl<'r> Outbound<'r> {
+    /// Leave to be sent, of the rate limits: now, or when it may. `client` is its connection.
+    ///
+    /// # Errors
+    /// When its route doesn't wait, or not as long as it would take.
+    pub async fn admit(&self, client: usize) -> Result<Admission<'r>, Throttled> {
+        self.gate.admit(self.class, self.route.terms, client).await
+    }
+
     /// What its token must be good for.
     #[must_use]
     pub fn key(&self) -> &TokenKey {

@@ -88,6 +88,11 @@ impl Bound {
     /// When a worker can't be started.
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> io::Result<()> {
         let proxies = || Proxy::new(Arc::clone(&self.shared), self.transport.client());
+        // Who waits for a rate limit is answered at once then; the grace time is for what upstream is working on.
+        let shutdown = async {
+            shutdown.await;
+            self.shared.routes.stop_waiting();
+        };
         server::run(self.listener, self.acceptor, proxies, shutdown).await
     }
 }

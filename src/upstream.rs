@@ -128,8 +128,9 @@ impl HttpClient {
             match timeout_at(deadline, &mut response).await {
                 Ok(Err(_)) if progress.has_stalled() => return Err(Error::BodyTimeout),
                 Ok(answer) => {
-                    return checked(answer)
-                        .map(|answer| answer.map(|body| Patient::new(body, self.response_timeout)));
+                    return checked(answer).map(|answer| {
+                        answer.map(|body| Patient::new(body, self.response_timeout))
+                    });
                 }
                 Err(_) if progress.last() + self.response_timeout > Instant::now() => {}
                 Err(_) => return Err(Error::ResponseTimeout),
@@ -156,7 +157,12 @@ impl HttpClient {
         limit: usize,
     ) -> Result<Response<Vec<u8>>, Error> {
         let exchange = async {
-            let response = checked(self.pool.client().request(request.map(Outgoing::full)).await)?;
+            let response = checked(
+                self.pool
+                    .client()
+                    .request(request.map(Outgoing::full))
+                    .await,
+            )?;
             let (head, body) = response.into_parts();
             let body = Limited::new(body, limit)
                 .collect()

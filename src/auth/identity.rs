@@ -23,6 +23,23 @@ pub struct Identity {
     pub kind: Kind,
 }
 
+impl Identity {
+    /// The application that upstream sees: its id, or the identity's own name where only the platform knows the id.
+    #[must_use]
+    pub fn application(&self) -> &str {
+        match &self.kind {
+            Kind::Application { client_id, .. }
+            | Kind::User(User { client_id, .. })
+            | Kind::Partner(Partner { client_id, .. })
+            | Kind::Managed {
+                managed: ManagedIdentity::ClientId(client_id),
+                ..
+            } => client_id.as_str(),
+            Kind::Managed { .. } => &self.name,
+        }
+    }
+}
+
 /// The ways to sign in.
 #[derive(Clone, Debug)]
 pub enum Kind {

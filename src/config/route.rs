@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::Method;
 
@@ -13,6 +14,7 @@ use crate::config::value::Value;
 use crate::customer;
 use crate::origin::Origin;
 use crate::target;
+use crate::throttle::Terms;
 
 /// Where the requests under a prefix go, and as whom.
 #[derive(Clone, Debug)]
@@ -27,6 +29,8 @@ pub struct RouteConfig {
     pub methods: Methods,
     /// Whether links in answers are changed to lead through the proxy.
     pub rewrite_links: bool,
+    /// What is done about rate limits.
+    pub terms: Terms,
 }
 
 /// Where a route leads.
@@ -102,6 +106,7 @@ pub(super) fn built_in(identity: Arc<Identity>) -> RouteConfig {
         identity,
         methods: Methods::All,
         rewrite_links: true,
+        terms: Terms::default(),
     }
 }
 
@@ -122,25 +127,51 @@ fn read_one(
     let identity = identities.of_route(&mut table);
     let methods = read_methods(&mut table);
     let rewrite_links = table.take("rewrite_links");
-    let on_throttle = table.take("on_throttle");
+    let terms = read_terms(&mut table);
     table.finish();
-    if let Some(on_throttle) = on_throttle
-        && on_throttle.text() != Some("pass")
-    {
-        if on_throttle.is_table() {
-            on_throttle.later();
-        } else {
-            on_throttle.fault("must be \"pass\"");
-        }
-    }
     Some(RouteConfig {
         prefix: prefix?.to_owned(),
         target: target?,
         identity: identity?,
         methods: methods?,
         rewrite_links: rewrite_links.is_none_or(|value| value.boolean() == Some(true)),
+        terms,
     })
 }
+
+/// `on_throttle` and `pace`.
+fn read_terms(table: &mut Table<'_>) -> Terms {
+    let on_throttle = table.take("on_throttle");
+    let pace = table.take("pace");
+    Terms {
+        wait: on_throttle.and_then(|value| read_wait(&value)),
+        pace: pace.is_some_and(|value| value.boolean() == Some(true)),
+    }
+}
+
+fn read_wait(on_throttle: &Value<'_>) -> Option<Duration> {
+    if !on_throttle.is_table() {
+        if on_throttle.text() != Some("pass") {
+            on_throttle.fault("must be \"pass\", or a time to wait, like { wait = \"30s\" }");
+        }
+        return None;
+    }
+    let mut table = on_throttle.table()?;
+    let wait = table.require("wait", "wait = \"30s\"");
+    table.finish();
+    let value = wait?;
+    let wait = value.duration()?;
+    if !(SHORTEST_WAIT..=LONGEST_WAIT).contains(&wait) {
+        value.fault("must be a time from \"1s\" to \"1h\": to pass a 429 on at once, write on_throttle = \"pass\"");
+        return None;
+    }
+    Some(wait)
+}
+
+/// Upstream names whole seconds.
+const SHORTEST_WAIT: Duration = Duration::from_secs(1);
+/// Quotas are by the minute and by the hour.
+const LONGEST_WAIT: Duration = Duration::from_hours(1);
 
 fn read_prefix<'t>(value: &Value<'t>) -> Option<&'t str> {
     let prefix = value.string()?;

@@ -42,6 +42,8 @@ mod modifiers;
 mod outgoing;
 mod pages;
 mod path;
+#[cfg(test)]
+pub(crate) use rates::reference::{Bookkeeper, documented_limit};
 mod rates;
 mod redirect;
 mod requests;

@@ -189,6 +189,52 @@ const DOCUMENTED: &[Row] = &[
     row(Family::Graph, "POST", "runhuntingquery", per_minute(45)),
 ];
 
+/// For tests that compare the proxy's budgets with these.
+#[cfg(test)]
+pub(crate) mod reference {
+    use super::*;
+    use crate::throttle::budget;
+
+    /// The stand-ins' documented limit of a call.
+    pub(crate) fn documented_limit(method: &Method, path: &str) -> Option<budget::Limit> {
+        let family = Family::of(&crate::target::canonical(path))?;
+        let (_, limit) = Limit::documented(family, method, &ApiPath::of(path))?;
+        Some(budget::Limit {
+            per_minute: limit.per_minute,
+            per_hour: limit.per_hour,
+        })
+    }
+
+    /// A stand-in's count of the calls of one kind.
+    pub(crate) struct Bookkeeper(RateLimiter, Limit);
+
+    impl Bookkeeper {
+        pub(crate) fn new(limit: budget::Limit) -> Self {
+            let budget::Limit {
+                per_minute,
+                per_hour,
+            } = limit;
+            Self(
+                RateLimiter::new(),
+                Limit {
+                    per_minute,
+                    per_hour,
+                },
+            )
+        }
+
+        pub(crate) fn admits(&self, at: Instant) -> bool {
+            let key = Key {
+                family: Family::Xdr,
+                tenant: String::new(),
+                client_id: String::new(),
+                rule: String::new(),
+            };
+            self.0.admit(key, self.1, at).is_ok()
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

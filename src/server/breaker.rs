@@ -34,6 +34,12 @@ impl Breaker {
         self.0.store(false, Ordering::Relaxed);
     }
 
+    /// What tells its connection from all others that are open.
+    #[must_use]
+    pub fn connection(&self) -> usize {
+        Arc::as_ptr(&self.0).addr()
+    }
+
     fn is_armed(&self) -> bool {
         self.0.load(Ordering::Relaxed)
     }

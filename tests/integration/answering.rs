@@ -15,11 +15,6 @@ async fn status_and_fields_of_the_answer_pass() {
     let (_upstreams, proxy, raw) = RawUpstream::behind_proxy().await;
     for (answer, status, fields) in [
         (
-            "429 Slow Down\r\nRetry-After: 17\r\nContent-Length: 4\r\n\r\nslow",
-            429,
-            vec![("retry-after", "17")],
-        ),
-        (
             "302 Found\r\nLocation: https://files.contoso.example/x?sig=1\r\nContent-Length: 0\r\n\r\n",
             302,
             vec![("location", "https://files.contoso.example/x?sig=1")],
@@ -50,6 +45,12 @@ async fn status_and_fields_of_the_answer_pass() {
             vec![("retry-after", "Wed, 21 Oct 2026 07:28:00 GMT")],
         ),
         ("599 Odd\r\nContent-Length: 0\r\n\r\n", 599, vec![]),
+        // The last, as it closes the gate.
+        (
+            "429 Slow Down\r\nRetry-After: 17\r\nContent-Length: 4\r\n\r\nslow",
+            429,
+            vec![("retry-after", "17")],
+        ),
     ] {
         let asking = proxy.get("/api/raw");
         let answering = async {

@@ -247,8 +247,38 @@ read_only = true
 [[route]]
 prefix = '/'
 api = 'defender'
-on_throttle = { wait = '30s' }
-=> 9 route[0].on_throttle: is not yet supported
+on_throttle = { wait = '30' }
+=> 9 route[0].on_throttle.wait: must be a time with its unit
+
+[[route]]
+prefix = '/'
+api = 'defender'
+on_throttle = { wait = '999ms' }
+=> 9 route[0].on_throttle.wait: must be a time from "1s" to "1h"
+
+[[route]]
+prefix = '/'
+api = 'defender'
+on_throttle = { wait = '61m' }
+=> 9 route[0].on_throttle.wait: must be a time from "1s" to "1h"
+
+[[route]]
+prefix = '/'
+api = 'defender'
+on_throttle = {}
+=> 9 route[0].on_throttle.wait: is missing
+
+[[route]]
+prefix = '/'
+api = 'defender'
+on_throttle = { wait = '30s', most = 3 }
+=> 9 route[0].on_throttle.most: is no key known here
+
+[[route]]
+prefix = '/'
+api = 'defender'
+pace = 100
+=> 9 route[0].pace: must be true or false
 
 [[route]]
 prefix = '/'
