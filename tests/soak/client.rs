@@ -1,6 +1,9 @@
 //! What clients ask for, and what they must get.
 
-use std::time::Duration;
+use std::{
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use flate2::Crc;
@@ -64,6 +67,8 @@ pub(crate) struct Clients {
     keeping: Http,
     closing: Http,
     http2: Http,
+    /// Whether answers are being broken off by an injected fault.
+    breaking: AtomicBool,
 }
 
 impl Clients {
@@ -74,12 +79,21 @@ impl Clients {
             keeping: builder().build_http(),
             closing: builder().pool_max_idle_per_host(0).build_http(),
             http2: builder().http2_only(true).build_http(),
+            breaking: AtomicBool::new(false),
         }
     }
 
-    /// Is a small request answered rightly, on a connection of its own?
+    /// Tells whether answers are about to be broken off. While they are, one may be before its first byte has left.
+    pub(crate) fn breaks(&self, breaking: bool) {
+        self.breaking.store(breaking, Ordering::Relaxed);
+    }
+
+    /// Are both APIs' small requests answered rightly, on new connections?
     pub(crate) async fn probe(&self) -> bool {
-        let probe = self.echo(&self.closing, 0);
+        let probe = async {
+            self.echo(&self.closing, 0).await?;
+            self.pages(&self.closing).await
+        };
         let answered = tokio::time::timeout(Duration::from_secs(10), probe).await;
         matches!(answered, Ok(Ok(())))
     }
@@ -90,7 +104,8 @@ impl Clients {
             Kind::KeepAlive => self.echo(&self.keeping, number).await,
             Kind::OneRequest => self.echo(&self.closing, number).await,
             Kind::Http2 => self.echo(&self.http2, number).await,
-            Kind::Paging => self.pages(number).await,
+            Kind::Paging if number.is_multiple_of(2) => self.pages(&self.keeping).await,
+            Kind::Paging => self.pages(&self.http2).await,
             Kind::Hunting => self.hunt(number).await,
             Kind::Upload => self.upload(number).await,
             Kind::Download => self.download(number, Duration::ZERO).await,
@@ -113,30 +128,25 @@ impl Clients {
     }
 
     /// Three pages, each by the link of the one before, which must lead here; no record twice.
-    async fn pages(&self, number: u64) -> Read<()> {
-        let http = if number.is_multiple_of(2) {
-            &self.keeping
-        } else {
-            &self.http2
-        };
-        let mut target = "/api/incidents?$top=3".to_owned();
-        let mut seen = Vec::new();
+    async fn pages(&self, http: &Http) -> Read<()> {
+        let mut target = "/api/incidents".to_owned();
+        let (mut seen, mut records) = (Vec::new(), 0);
         for _ in 0..3 {
             let answer = self.send(http, Method::GET, &target, Bytes::new()).await?;
             let page: Value = serde_json::from_slice(&whole(answer).await?).unwrap_or_default();
-            let records = page["value"].as_array().map_or(0, Vec::len);
+            records += page["value"].as_array().map_or(0, Vec::len);
             let ids = page["value"].as_array().into_iter().flatten();
             seen.extend(ids.filter_map(|record| record["incidentId"].as_u64()));
             let link = page["@odata.nextLink"].as_str().unwrap_or_default();
             let here = link.strip_prefix(&self.url);
-            expect(records == 3 && here.is_some(), || {
+            expect(records > 0 && here.is_some(), || {
                 format!("{target}: {page}")
             })?;
             target = here.unwrap_or_default().to_owned();
         }
         seen.sort_unstable();
         seen.dedup();
-        expect(seen.len() == 9, || format!("of nine incidents: {seen:?}"))
+        expect(seen.len() == records, || format!("of {records}: {seen:?}"))
     }
 
     async fn hunt(&self, number: u64) -> Read<()> {
@@ -216,10 +226,14 @@ impl Clients {
             .method(method)
             .uri(format!("{}{target}", self.url));
         let request = request.body(Full::from(body)).expect("a request");
+        let breaking = self.breaking.load(Ordering::Relaxed);
         match http.request(request).await {
             Ok(answer) => success(answer),
             // An answer that comes before all of the body was sent may be lost with the connection (RFC 9112 §9.6).
             Err(_) if large => Err(Outcome::Honest("upload broken off".to_owned())),
+            Err(_) if breaking || self.breaking.load(Ordering::Relaxed) => {
+                Err(Outcome::Honest("broken off before the head".to_owned()))
+            }
             Err(error) => Err(Outcome::Wrong(format!("{target}: no answer: {error:?}"))),
         }
     }

@@ -61,6 +61,15 @@ impl Fault {
         stand_ins.calm().await;
     }
 
+    /// May an answer that has begun end with its connection?
+    pub(crate) fn breaks_answers(&self) -> bool {
+        match self.cause {
+            Cause::Api(effect) => effect.contains("mid-body") || effect.contains("truncate"),
+            Cause::ApiHost(_) | Cause::Network(_) => true,
+            Cause::Token(_) | Cause::LoginHost(_) | Cause::Revoked => false,
+        }
+    }
+
     fn relays<'s>(&self, stand_ins: &'s StandIns) -> Vec<(&'s Relay, Mode)> {
         match self.cause {
             Cause::Api(_) | Cause::Token(_) | Cause::Revoked => Vec::new(),

@@ -35,7 +35,7 @@ use self::{
 
 #[tokio::main(flavor = "multi_thread", worker_threads = 2)]
 async fn main() -> ExitCode {
-    if std::env::args().any(|argument| argument == "--list") {
+    if !is_meant() {
         return ExitCode::SUCCESS;
     }
     let settings = Settings::read();
@@ -59,6 +59,7 @@ async fn main() -> ExitCode {
         let fault = Fault::next(report.faults());
         println!("{:>6} s  {}", begun.elapsed().as_secs(), fault.name);
         report.fault(fault.name, survive(fault, &stand_ins, &clients).await);
+        tokio::time::sleep(REST).await;
         if measured.elapsed() > settings.time / 12 {
             measured = Instant::now();
             report.usage(begun.elapsed(), proxy.usage());
@@ -77,14 +78,24 @@ async fn main() -> ExitCode {
     }
 }
 
+/// Does `cargo test` ask for this test, or for others only?
+fn is_meant() -> bool {
+    let mut arguments = std::env::args().skip(1);
+    arguments.all(|argument| {
+        argument.starts_with("--") && argument != "--list" || "soak".contains(&argument)
+    })
+}
+
 /// Injects a fault, lets it last, ends it, and waits for the first right answer.
 async fn survive(fault: &Fault, stand_ins: &StandIns, clients: &Clients) -> Recovery {
+    clients.breaks(fault.breaks_answers());
     fault.inject(stand_ins).await;
     tokio::time::sleep(fault.lasts).await;
     fault.end(stand_ins).await;
     let ended = Instant::now();
     while ended.elapsed() < fault::PATIENCE {
         if clients.probe().await {
+            clients.breaks(false);
             return Some(ended.elapsed());
         }
         tokio::time::sleep(Duration::from_millis(100)).await;
@@ -103,6 +114,9 @@ async fn at_rest(proxy: &Proxy, start: Usage) -> Usage {
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
 }
+
+/// Between two faults: the load goes on undisturbed.
+const REST: Duration = Duration::from_secs(1);
 
 struct Settings {
     time: Duration,

@@ -44,10 +44,13 @@ impl StandIns {
             line.trim_start_matches("#   ")
                 .strip_prefix("AZURE_POD_IDENTITY_AUTHORITY_HOST=")
         });
-        let config = lines
-            .join("\n")
+        // The stand-ins' links name their own origins: the other routes stay as they are, so that the proxy knows them.
+        let printed = lines.join("\n");
+        let (cloud, rest) = printed.split_once("\n\n").expect("the cloud comes first");
+        let cloud = cloud
             .replace(&format!(":{login_port}\""), &format!(":{}\"", login.port))
             .replace(&format!(":{api_port}\""), &format!(":{}\"", api.port));
+        let config = format!("{cloud}\n\n{rest}");
         Self {
             _program: program,
             login,
@@ -61,7 +64,7 @@ impl StandIns {
     /// Nothing goes wrong, and tokens live for seconds.
     pub(crate) async fn calm(&self) {
         self.control("reset", json!({})).await;
-        let settings = json!({"links": "global", "token_lifetime": TOKEN_LIFE});
+        let settings = json!({"token_lifetime": TOKEN_LIFE, "page_size": 5});
         self.control("faults", json!({ "settings": settings }))
             .await;
     }
