@@ -15,7 +15,10 @@ pub(crate) fn id_token(claims: &[u8]) {
     let Ok(account) = id_token::check(&token, &USER, Some(NONCE)) else {
         return;
     };
-    let claims: Value = serde_json::from_slice(claims).expect("JSON");
+    // A claim that nobody reads may hold what is no text.
+    let Ok(claims) = serde_json::from_slice::<Value>(claims) else {
+        return;
+    };
     let claim = |name: &str| claims[name].as_str().unwrap_or_default();
     assert_eq!(claim("aud"), CLIENT);
     assert_eq!(claim("nonce"), NONCE);

@@ -12,7 +12,7 @@ use http_body_util::Empty;
 
 /// Nothing changes in `Location`, `Content-Location` and `Link` but listed origins, which become the client's own, and the
 /// beginning of a path, which gets the client's prefix; what leads elsewhere still does.
-pub(crate) fn response_links(answer: Response<()>) {
+pub(crate) fn response_links(answer: &Response<()>) {
     let before = answer.headers().clone();
     for local in [HERE, BELOW] {
         let rewrite = Rewrite {

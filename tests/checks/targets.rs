@@ -40,13 +40,13 @@ pub(crate) const TARGETS: &[Target] = &[
         text(input, id_token::any_token);
     }),
     ("response_links", |input| {
-        response_links::response_links(answer(input).map(|_| ()));
+        response_links::response_links(&answer(input).map(|_| ()));
     }),
     ("retry_after", retry_after::retry_after),
     ("rewrite_chunks", rewrite_chunks),
     ("route_target", |input| text(input, route_target)),
     ("token_answer", |input| {
-        token_answer::token_answer(answer(input))
+        token_answer::token_answer(answer(input));
     }),
 ];
 

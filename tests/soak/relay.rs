@@ -77,9 +77,9 @@ async fn bind(port: u16) -> io::Result<TcpListener> {
     }
 }
 
-async fn relay(mut client: TcpStream, to: u16, mut changes: watch::Receiver<Mode>) {
+async fn relay(mut near: TcpStream, to: u16, mut changes: watch::Receiver<Mode>) {
     // As a killed program's connection: reset, whatever is on its way.
-    let _ = client.set_zero_linger();
+    let _ = near.set_zero_linger();
     if changes
         .wait_for(|mode| *mode != Mode::Silent)
         .await
@@ -87,7 +87,7 @@ async fn relay(mut client: TcpStream, to: u16, mut changes: watch::Receiver<Mode
     {
         return;
     }
-    if let Ok(mut server) = TcpStream::connect((Ipv4Addr::LOCALHOST, to)).await {
-        let _ = tokio::io::copy_bidirectional(&mut client, &mut server).await;
+    if let Ok(mut far) = TcpStream::connect((Ipv4Addr::LOCALHOST, to)).await {
+        let _ = tokio::io::copy_bidirectional(&mut near, &mut far).await;
     }
 }
