@@ -27,9 +27,9 @@ pub(crate) struct Relay {
 impl Relay {
     pub(crate) async fn to(port: u16) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
-        let (mode, changes) = watch::channel(Mode::Open);
+        let (mode, modes) = watch::channel(Mode::Open);
         let own = listener.local_addr().unwrap().port();
-        tokio::spawn(run(listener, port, changes));
+        tokio::spawn(run(listener, port, modes));
         Self { port: own, mode }
     }
 
@@ -38,11 +38,11 @@ impl Relay {
     }
 }
 
-async fn run(listener: TcpListener, to: u16, mut changes: watch::Receiver<Mode>) {
+async fn run(listener: TcpListener, to: u16, mut modes: watch::Receiver<Mode>) {
     let port = listener.local_addr().unwrap().port();
     let (mut listener, mut connections) = (Some(listener), JoinSet::new());
     loop {
-        let mode = *changes.borrow_and_update();
+        let mode = *modes.borrow_and_update();
         if mode == Mode::Down {
             listener = None;
             connections.shutdown().await;
@@ -50,17 +50,17 @@ async fn run(listener: TcpListener, to: u16, mut changes: watch::Receiver<Mode>)
             listener = bind(port).await.ok();
         }
         let Some(open) = &listener else {
-            if changes.changed().await.is_err() {
+            if modes.changed().await.is_err() {
                 return;
             }
             continue;
         };
         tokio::select! {
             Ok((stream, _)) = open.accept() => {
-                connections.spawn(relay(stream, to, changes.clone()));
+                connections.spawn(relay(stream, to, modes.clone()));
             }
             Some(_) = connections.join_next() => {}
-            changed = changes.changed() => if changed.is_err() { return },
+            changed = modes.changed() => if changed.is_err() { return },
         }
     }
 }
@@ -77,14 +77,10 @@ async fn bind(port: u16) -> io::Result<TcpListener> {
     }
 }
 
-async fn relay(mut near: TcpStream, to: u16, mut changes: watch::Receiver<Mode>) {
+async fn relay(mut near: TcpStream, to: u16, mut modes: watch::Receiver<Mode>) {
     // As a killed program's connection: reset, whatever is on its way.
     let _ = near.set_zero_linger();
-    if changes
-        .wait_for(|mode| *mode != Mode::Silent)
-        .await
-        .is_err()
-    {
+    if modes.wait_for(|mode| *mode != Mode::Silent).await.is_err() {
         return;
     }
     if let Ok(mut far) = TcpStream::connect((Ipv4Addr::LOCALHOST, to)).await {
