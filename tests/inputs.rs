@@ -357,3 +357,112 @@ pub(crate) fn configuration() -> impl Strategy<Value = String> {
         text.into_iter().collect()
     })
 }
+
+/// An answer of the token endpoint: a status, fields, JSON that holds some of what such answers hold.
+pub(crate) fn answer() -> impl Strategy<Value = String> {
+    let field = select(vec![
+        "\"access_token\":\"eyJ0eXAiOiJKV1QifQ.e30.c2lnbmF0dXJl\"",
+        "\"access_token\":\"two words of a token, é and so on\"",
+        "\"access_token\":7",
+        "\"token_type\":\"Bearer\"",
+        "\"token_type\":\"bearer\"",
+        "\"expires_in\":3599",
+        "\"expires_in\":0",
+        "\"expires_in\":18446744073709551615",
+        "\"expires_in\":\"3599\"",
+        "\"refresh_in\":1800",
+        "\"refresh_token\":\"0.AAAA-refresh-token-of-alice\"",
+        "\"error\":\"invalid_client\"",
+        "\"error\":\"temporarily_unavailable\"",
+        "\"error_description\":\"AADSTS7000215: the secret 12345678 is wrong\"",
+        "\"error_codes\":[7000215]",
+        "\"error_codes\":[-1]",
+        "\"trace_id\":\"5a9db0c5\"",
+        "\"nested\":{",
+    ]);
+    let head = select(vec![
+        "200\n\n",
+        "200\ncontent-type: text/html\n\n",
+        "400\n\n",
+        "401\n\n",
+        "429\nretry-after: 99999999999\n\n",
+        "503\nretry-after: soon\n\n",
+    ]);
+    let token = Just(
+        "\"access_token\":\"eyJ0eXAiOiJKV1QifQ.e30.c2ln\",\"token_type\":\"Bearer\",\"expires_in\":60,",
+    );
+    let start = prop_oneof![Just(""), token];
+    (head, start, prop::collection::vec(field, 0..6), ".{0,3}").prop_map(
+        |(head, start, fields, end)| format!("{head}{{{start}{}}}{end}", fields.join(",")),
+    )
+}
+
+/// A line of `WWW-Authenticate`, mostly.
+pub(crate) fn challenge() -> impl Strategy<Value = String> {
+    const PARTS: &[&str] = &[
+        "Bearer ",
+        "bearer",
+        "Basic realm=\"x\"",
+        "error=\"insufficient_claims\"",
+        "error=insufficient_claims",
+        "error=\"invalid_token\"",
+        "claims=\"eyJhIjp7fX0\"",
+        "claims=\"eyJhIjp7fX0=\"",
+        "claims=\"{\\\"a\\\":{}}\"",
+        "claims=\"W10\"",
+        ", ",
+        " ",
+        "=",
+        "\"",
+        "\\",
+        "x",
+    ];
+    prop::collection::vec(select(PARTS), 0..10).prop_map(|parts| parts.concat())
+}
+
+/// An answer's head with links.
+pub(crate) fn link_fields() -> impl Strategy<Value = String> {
+    const PARTS: &[&str] = &[
+        "https://api.contoso.example",
+        "HTTPS://API.contoso.example:443",
+        "http://127.0.0.1:1234",
+        "https://api.contoso.example.evil",
+        "https://user@api.contoso.example",
+        "//evil.example",
+        "/",
+        "/api/x",
+        "?a",
+        "#",
+        "<",
+        ">",
+        "\"",
+        "\\",
+        ",",
+        "; rel=\"next\"",
+        "x",
+    ];
+    let name = select(vec!["location", "content-location", "link"]);
+    let value = prop::collection::vec(select(PARTS), 0..8).prop_map(|parts| parts.concat());
+    let field = (name, value).prop_map(|(name, value)| format!("{name}: {value}\n"));
+    prop::collection::vec(field, 0..4).prop_map(|fields| format!("200\n{}", fields.concat()))
+}
+
+/// The claims of an ID token, nearly right.
+pub(crate) fn claims() -> impl Strategy<Value = String> {
+    const CLAIMS: &[&str] = &[
+        "\"aud\":\"5a9db0c5-0000-4000-8000-0000000000cc\"",
+        "\"aud\":\"another\"",
+        "\"exp\":9999999999",
+        "\"exp\":1",
+        "\"exp\":-1",
+        "\"nonce\":\"n\"",
+        "\"nonce\":\"m\"",
+        "\"tid\":\"5A9DB0C5-0000-4000-8000-000000000001\"",
+        "\"tid\":\"5a9db0c5-0000-4000-8000-000000000002\"",
+        "\"upn\":\"\\u001b[2J\\u0000\"",
+    ];
+    let name =
+        "\\PC{0,300}".prop_map(|name| format!("\"preferred_username\":{}", Value::from(name)));
+    let claims = prop::sample::subsequence(CLAIMS, 0..=CLAIMS.len());
+    (claims, name).prop_map(|(claims, name)| format!("{{{},{name}}}", claims.join(",")))
+}

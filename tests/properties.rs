@@ -9,14 +9,18 @@
 mod checks;
 mod inputs;
 
+use std::{fs, panic, path::Path};
+
 use defender_proxy::rewrite::Scope;
+use http::HeaderValue;
 use proptest::{prelude::*, sample::select};
 use serde_json::{Map, Value};
 
 use checks::{cut::cut, rewrite_chunks};
 use inputs::{
-    configuration, customer_fields, customer_host, customer_target, damage, field, fields_to_strip,
-    host_or_page, json, member, method, origin, request, sizes, target, wire,
+    answer, challenge, claims, configuration, customer_fields, customer_host, customer_target,
+    damage, field, fields_to_strip, host_or_page, json, link_fields, member, method, origin,
+    request, sizes, target, wire,
 };
 
 proptest! {
@@ -50,6 +54,49 @@ proptest! {
     #[test]
     fn a_retry_after_is_bounded(value in prop_oneof!["[0-9]{0,25}", "\\PC{0,30}", "[A-Z][a-z]{2}, [0-9]{2} [JFMASOND][a-z]{2} [0-9]{4} [0-9]{2}:[0-9]{2}:[0-9]{2} GMT"]) {
         checks::retry_after::retry_after(value.as_bytes());
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2_000))]
+
+    #[test]
+    fn an_answer_is_a_token_or_an_error_without_secrets(answer in answer()) {
+        checks::targets::run("token_answer", answer.as_bytes());
+    }
+
+    #[test]
+    fn claims_come_out_of_a_challenge_only(lines in prop::collection::vec(challenge(), 0..3)) {
+        let lines: Vec<_> = lines.iter().filter_map(|line| HeaderValue::from_str(line).ok()).collect();
+        checks::challenge::challenge(&lines);
+    }
+
+    #[test]
+    fn only_listed_origins_change_in_fields(fields in link_fields()) {
+        checks::targets::run("response_links", fields.as_bytes());
+    }
+
+    #[test]
+    fn an_id_token_is_for_this_sign_in(claims in claims()) {
+        checks::id_token::id_token(claims.as_bytes());
+        checks::id_token::any_token(&claims);
+    }
+}
+
+/// What fuzzing has found worth keeping keeps its promises.
+#[test]
+fn the_kept_corpus() {
+    let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus");
+    for (name, check) in checks::targets::TARGETS {
+        let mut tried = 0;
+        for entry in fs::read_dir(corpus.join(name)).expect(name) {
+            let path = entry.unwrap().path();
+            let input = fs::read(&path).unwrap();
+            let kept = panic::catch_unwind(|| check(&input));
+            assert!(kept.is_ok(), "{}", path.display());
+            tried += 1;
+        }
+        assert!(tried > 0, "nothing is kept for {name}");
     }
 }
 

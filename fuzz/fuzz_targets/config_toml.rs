@@ -1,10 +1,8 @@
-//! Input: a `proxy.toml`.
+//! See the target of this program's name in `tests/checks/targets.rs`.
 
 #![no_main]
 
-#[path = "../../tests/checks/config_toml.rs"]
-mod config_toml;
+#[path = "../../tests/checks/mod.rs"]
+mod checks;
 
-use libfuzzer_sys::fuzz_target;
-
-fuzz_target!(|text: &str| config_toml::config_toml(text));
+libfuzzer_sys::fuzz_target!(|input: &[u8]| checks::targets::run(env!("CARGO_BIN_NAME"), input));

@@ -1,16 +1,8 @@
-//! Input: a line whose bytes are the sizes of chunks, then gzip.
+//! See the target of this program's name in `tests/checks/targets.rs`.
 
 #![no_main]
 
-#[path = "../../tests/checks/cut.rs"]
-mod cut;
-#[path = "../../tests/checks/gunzip.rs"]
-mod gunzip;
-mod input;
+#[path = "../../tests/checks/mod.rs"]
+mod checks;
 
-use libfuzzer_sys::fuzz_target;
-
-fuzz_target!(|input: &[u8]| {
-    let (sizes, data) = input::sizes_and_data(input);
-    gunzip::gunzip(cut::cut(data, sizes));
-});
+libfuzzer_sys::fuzz_target!(|input: &[u8]| checks::targets::run(env!("CARGO_BIN_NAME"), input));

@@ -1,16 +1,8 @@
-//! Input: a request head, as on the wire.
+//! See the target of this program's name in `tests/checks/targets.rs`.
 
 #![no_main]
 
-#[path = "../../tests/checks/head.rs"]
-mod head;
-#[path = "../../tests/checks/host_header.rs"]
-mod host_header;
+#[path = "../../tests/checks/mod.rs"]
+mod checks;
 
-use libfuzzer_sys::fuzz_target;
-
-fuzz_target!(|head: &[u8]| {
-    if let Some(request) = head::parse(head) {
-        host_header::host_header(request);
-    }
-});
+libfuzzer_sys::fuzz_target!(|input: &[u8]| checks::targets::run(env!("CARGO_BIN_NAME"), input));

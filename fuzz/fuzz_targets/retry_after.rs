@@ -1,10 +1,8 @@
-//! Input: the value of a `Retry-After` field.
+//! See the target of this program's name in `tests/checks/targets.rs`.
 
 #![no_main]
 
-#[path = "../../tests/checks/retry_after.rs"]
-mod retry_after;
+#[path = "../../tests/checks/mod.rs"]
+mod checks;
 
-use libfuzzer_sys::fuzz_target;
-
-fuzz_target!(|value: &[u8]| retry_after::retry_after(value));
+libfuzzer_sys::fuzz_target!(|input: &[u8]| checks::targets::run(env!("CARGO_BIN_NAME"), input));

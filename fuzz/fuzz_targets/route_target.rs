@@ -1,15 +1,8 @@
-//! Input: `METHOD target`, as on a request line.
+//! See the target of this program's name in `tests/checks/targets.rs`.
 
 #![no_main]
 
-#[path = "../../tests/checks/route_target.rs"]
-mod route_target;
+#[path = "../../tests/checks/mod.rs"]
+mod checks;
 
-use http::Method;
-use libfuzzer_sys::fuzz_target;
-
-fuzz_target!(|line: &str| {
-    let (method, target) = line.split_once(' ').unwrap_or(("GET", line));
-    let method = Method::from_bytes(method.as_bytes()).unwrap_or_default();
-    route_target::route_target(&method, target);
-});
+libfuzzer_sys::fuzz_target!(|input: &[u8]| checks::targets::run(env!("CARGO_BIN_NAME"), input));

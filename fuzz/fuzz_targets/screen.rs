@@ -1,16 +1,8 @@
-//! Input: the sizes of pieces, then what a client sends over HTTP/1.
+//! See the target of this program's name in `tests/checks/targets.rs`.
 
 #![no_main]
 
-#[path = "../../tests/checks/cut.rs"]
-mod cut;
-mod input;
-#[path = "../../tests/checks/screen.rs"]
-mod screen;
+#[path = "../../tests/checks/mod.rs"]
+mod checks;
 
-use libfuzzer_sys::fuzz_target;
-
-fuzz_target!(|input: &[u8]| {
-    let (sizes, data) = input::sizes_and_data(input);
-    screen::screen(data, &cut::cut(data, sizes));
-});
+libfuzzer_sys::fuzz_target!(|input: &[u8]| checks::targets::run(env!("CARGO_BIN_NAME"), input));

@@ -100,14 +100,38 @@ impl Entra {
         if let Some(claims) = ask.claims {
             request = request.add_extra_param("claims", claims);
         }
-        let answer = request
-            .request_async(self)
-            .await
-            .map_err(|error| token_error(key, error))?;
-        let refresh_in = answer.extra_fields().refresh_in;
-        to_token(&answer, refresh_in, (asked, ask.refreshes))
-            .ok_or_else(|| unavailable(key, NO_TOKEN))
+        granted(
+            key,
+            request.request_async(self).await,
+            (asked, ask.refreshes),
+        )
     }
+}
+
+/// What [`Entra::client_credentials`] makes of an answer of the token endpoint that has just come. Never waits.
+///
+/// # Errors
+/// When it is no token.
+pub async fn read_answer(
+    key: &TokenKey,
+    answer: Response<Vec<u8>>,
+) -> Result<AccessToken, TokenError> {
+    let endpoint = TokenUrl::new("https://login.invalid".to_owned())
+        .map_err(|_| unavailable(key, NO_TOKEN))?;
+    let client = OAuth::new(oauth2::ClientId::new(String::new())).set_token_uri(endpoint);
+    let call = |_| std::future::ready(told_apart(answer.clone()));
+    let read = client.exchange_client_credentials().request_async(&call);
+    granted(key, read.await, (Instant::now(), 0))
+}
+
+fn granted(
+    key: &TokenKey,
+    answer: Result<Answer, RequestTokenError<CallError, oauth2::basic::BasicErrorResponse>>,
+    asked: (Instant, u32),
+) -> Result<AccessToken, TokenError> {
+    let answer = answer.map_err(|error| token_error(key, error))?;
+    let refresh_in = answer.extra_fields().refresh_in;
+    to_token(&answer, refresh_in, asked).ok_or_else(|| unavailable(key, NO_TOKEN))
 }
 
 impl<'c> AsyncHttpClient<'c> for Entra {

@@ -12,7 +12,7 @@ use defender_proxy::{
 };
 use http::{
     HeaderMap, HeaderName, HeaderValue, Request,
-    header::{AUTHORIZATION, CONNECTION, HOST, VIA},
+    header::{AUTHORIZATION, CONNECTION, CONTENT_LENGTH, HOST, VIA},
 };
 
 /// No credential passes however it is spelled, nothing that `Connection` names passes, nothing else is lost; and the token is
@@ -47,6 +47,10 @@ pub(crate) fn connection_header(mut request: Request<()>) {
     );
     after.remove(AUTHORIZATION);
     after.remove(VIA);
+    if !before.contains_key(CONTENT_LENGTH) {
+        // The proxy's own, of a body that it was given.
+        after.remove(CONTENT_LENGTH);
+    }
     stripped(&before, &after);
 }
 

@@ -31,11 +31,10 @@ struct Claims {
 }
 
 /// Checks that the ID token is for this user's client and tenant and, if there is one, answers this nonce.
-pub(super) fn check(
-    id_token: &str,
-    user: &User,
-    nonce: Option<&str>,
-) -> Result<Account, &'static str> {
+///
+/// # Errors
+/// When it is not, or is none: what it is, as the end of a sentence.
+pub fn check(id_token: &str, user: &User, nonce: Option<&str>) -> Result<Account, &'static str> {
     let claims = decode(id_token).ok_or("is not readable")?;
     if claims.aud != user.client_id.as_str() {
         return Err("is for another app");
