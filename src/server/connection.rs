@@ -208,11 +208,12 @@ const MAX_HEADERS: u32 = 64 * 1024;
 const MAX_FRAME: u32 = 16 * 1024;
 /// The most requests at a time on one HTTP/2 connection: the least that is recommended (RFC 9113 §6.5.2).
 const MAX_STREAMS: u32 = 100;
-/// What one HTTP/2 upload may have on its way, in bytes; plenty for a client on this machine.
-const STREAM_WINDOW: u32 = 64 * 1024;
-/// The uploads of one connection hold this much, in bytes, however they stall. It is room for all streams, so an upload that
-/// upstream doesn't take never holds up the others; and no more, because `h2` bounds the cost of tiny frames by a part of it.
-const CONNECTION_WINDOW: u32 = MAX_STREAMS * STREAM_WINDOW;
+/// What one HTTP/2 upload may have on its way, in bytes. With 64 KiB a client that leaves Nagle's algorithm on, as many do, waits for
+/// a delayed acknowledgement (40 ms) in each window.
+const STREAM_WINDOW: u32 = 256 * 1024;
+/// The uploads of one connection hold this much, in bytes, however they stall. It is room for 32 that upstream doesn't take at all
+/// before the others on the connection have to wait; and no more, because `h2` bounds the cost of tiny frames by a part of it.
+const CONNECTION_WINDOW: u32 = 32 * STREAM_WINDOW;
 /// What one HTTP/2 response may have written ahead of the socket, in bytes.
 const SEND_BUFFER: usize = 64 * 1024;
 /// How many requests a client may take back before they were looked at (rapid reset, CVE-2023-44487).

@@ -383,12 +383,12 @@ async fn beginnings_that_are_none_come_to_nothing() {
         (
             "a garbled preface",
             "PRI * HTTP/2.0\r\n\r\nXX\r\n\r\n",
-            "HTTP/1.1 4",
+            "HTTP/1.1 505 ",
         ),
         (
             "another preface",
             "PRI * HTTP/2.1\r\n\r\nSM\r\n\r\n",
-            "HTTP/1.1 4",
+            "HTTP/1.1 505 ",
         ),
         (
             "an upgrade",

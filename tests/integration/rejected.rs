@@ -162,8 +162,8 @@ async fn a_thousand_refusals_at_a_time_cost_one_token() {
         .faults(json!({"api": [{"hold": "api", "times": 1000}]}))
         .await;
     let mut pending = Vec::new();
-    for connection in Http2::connect_many(&proxy, 4).await {
-        pending.extend(connection.get_many(load::SMALL, 250));
+    for connection in Http2::connect_many(&proxy, 10).await {
+        pending.extend(connection.get_many(load::SMALL, 100));
     }
     upstreams.wait("api_calls=1001").await;
     while upstreams.stats().await["held"]["api"] != 1000 {}

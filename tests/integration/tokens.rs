@@ -14,8 +14,8 @@ use crate::{
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn ten_thousand_first_requests_cost_one_token_request() {
-    const CONNECTIONS: usize = 40;
-    const EACH: usize = 250;
+    const CONNECTIONS: usize = 125;
+    const EACH: usize = 80;
     let (upstreams, proxy) = support::start().await;
     upstreams
         .faults(json!({"token": [{"hold": "token"}]}))
