@@ -170,10 +170,13 @@ impl Acceptor {
     }
 }
 
-/// What a client that sends malformed requests means by the next one isn't asked.
+/// What a client that sends malformed requests means by the next one isn't asked; nor whether the bytes behind a `CONNECT` or an
+/// `Upgrade` are one.
 fn close_after_refusal<B>(version: Version, response: &mut Response<B>) {
-    let is_refusal = response.status() == StatusCode::BAD_REQUEST
-        && response.headers().contains_key("proxy-status");
+    let is_refusal = matches!(
+        response.status(),
+        StatusCode::BAD_REQUEST | StatusCode::NOT_IMPLEMENTED
+    ) && response.headers().contains_key("proxy-status");
     if is_refusal && version <= Version::HTTP_11 {
         response
             .headers_mut()

@@ -111,24 +111,26 @@ async fn next_of_owner(listener: &UnixListener) -> io::Result<UnixStream> {
         let peer = stream.peer_cred().map(|peer| peer.uid());
         match peer {
             Ok(uid) if uid == 0 || uid == rustix::process::geteuid().as_raw() => return Ok(stream),
-            Ok(uid) => warn_of_stranger(&format!("user {uid}")),
-            Err(_) => warn_of_stranger("an unknown user"),
+            Ok(uid) => warn_of_stranger(Some(uid)),
+            Err(_) => warn_of_stranger(None),
         }
     }
 }
 
 /// Once as a warning: who may try may try often.
 #[cfg(unix)]
-fn warn_of_stranger(who: &str) {
+fn warn_of_stranger(uid: Option<u32>) {
     static WARNED: Once = Once::new();
     WARNED.call_once(|| {
+        let who = uid.map_or_else(|| "an unknown user".to_owned(), |uid| format!("user {uid}"));
         tracing::warn!(
             "{who} was refused at the unix socket, which serves its owner and root alone; is its mode still 0600? \
              (said once)"
         );
     });
-    tracing::debug!(who, "refused at the unix socket");
+    tracing::debug!(uid, "refused at the unix socket");
 }
+
 /// What is set here, accepted connections inherit.
 fn bind_tcp(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = if address.is_ipv4() {

@@ -178,13 +178,21 @@ async fn tunnels_echoes_and_upgrades_are_refused() {
         "GET /api/incidents HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: h2c, websocket\r\n\r\n",
     ] {
         let mut client = Wire::connect(&proxy).await;
-        client.send(request).await;
+        // What a client sends into a tunnel is no request.
+        client
+            .send(format!(
+                "{request}GET /api/incidents HTTP/1.1\r\nHost: localhost\r\n\r\n"
+            ))
+            .await;
         let head = client.head().await;
         assert!(head.starts_with("HTTP/1.1 501 "), "{request}: {head}");
         assert_eq!(
             field(&head, "proxy-status"),
             Some("defender-proxy; error=http_request_error")
         );
+        assert_eq!(field(&head, "connection"), Some("close"), "{request}");
+        let rest = client.rest().await;
+        assert!(!rest.contains("HTTP/1.1"), "{request}: {rest}");
     }
     assert_eq!(upstreams.api_calls().await, 0);
 }
