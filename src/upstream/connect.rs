@@ -160,7 +160,7 @@ pub struct ConnectTimeout;
 /// A connection, with TLS or (on loopback) without.
 pub(super) type Stream = MaybeHttpsStream<TokioIo<Link>>;
 
-/// HTTP/2 has no turns, which its connection must know.
+/// Answers over HTTP/2 say to which request they belong; their connection need not look for unasked ones.
 fn tell_protocol(stream: &mut Stream) {
     if let MaybeHttpsStream::Https(tls) = stream {
         let (link, tls) = tls.inner_mut().get_mut();

@@ -45,18 +45,7 @@ impl Spent {
 pub struct Link {
     stream: TcpStream,
     spent: Spent,
-    turn: Turn,
-}
-
-/// Whose turn it is on a connection of HTTP/1.
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum Turn {
-    /// Nothing was asked since upstream spoke last. What it says now may be the rest of an answer, or unasked.
-    Ours,
-    /// A request, or a part of one, is on its way.
-    Upstreams,
-    /// There are no turns: the connection speaks HTTP/2.
-    Nobodys,
+    is_http2: bool,
 }
 
 impl Link {
@@ -66,19 +55,13 @@ impl Link {
         Self {
             stream,
             spent: Spent::default(),
-            turn: Turn::Ours,
+            is_http2: false,
         }
     }
 
     /// It speaks HTTP/2, whose answers say to which request they belong.
     pub fn speaks_http2(&mut self) {
-        self.turn = Turn::Nobodys;
-    }
-
-    fn pass(&mut self, turn: Turn) {
-        if self.turn != Turn::Nobodys {
-            self.turn = turn;
-        }
+        self.is_http2 = true;
     }
 
     fn stream(self: Pin<&mut Self>) -> io::Result<Pin<&mut TcpStream>> {
@@ -121,13 +104,9 @@ impl AsyncRead for Link {
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         this.spent.check()?;
-        let before = buffer.filled().len();
-        let mut read = Pin::new(&mut this.stream).poll_read(cx, buffer);
-        if read.is_pending() && this.turn == Turn::Ours {
-            read = this.poll_unheard(cx, buffer);
-        }
-        if buffer.filled().len() > before {
-            this.pass(Turn::Ours);
+        let read = Pin::new(&mut this.stream).poll_read(cx, buffer);
+        if read.is_pending() && !this.is_http2 {
+            return this.poll_unheard(cx, buffer);
         }
         read
     }
@@ -139,9 +118,7 @@ impl AsyncWrite for Link {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        let this = self.get_mut();
-        this.pass(Turn::Upstreams);
-        Pin::new(this).stream()?.poll_write(cx, bytes)
+        self.stream()?.poll_write(cx, bytes)
     }
 
     fn poll_write_vectored(
@@ -149,9 +126,7 @@ impl AsyncWrite for Link {
         cx: &mut Context<'_>,
         parts: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let this = self.get_mut();
-        this.pass(Turn::Upstreams);
-        Pin::new(this).stream()?.poll_write_vectored(cx, parts)
+        self.stream()?.poll_write_vectored(cx, parts)
     }
 
     fn is_write_vectored(&self) -> bool {
