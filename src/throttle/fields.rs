@@ -1,4 +1,4 @@
-//! `RateLimit-Policy` and `RateLimit` (draft-ietf-httpapi-ratelimit-headers-10): where all clients of this proxy together stand.
+//! `RateLimit-Policy` and `RateLimit` (draft-ietf-httpapi-ratelimit-headers): where all clients of this proxy together stand.
 
 use std::fmt;
 
