@@ -22,7 +22,7 @@ use super::{
     Limits,
     breaker::{Breakable, Breaker},
     listener::Socket,
-    screen::{Fault, Screened},
+    screen::{Answers, Fault, Screened},
     unread::{Told, Watching},
     write_limit::WriteLimit,
 };
@@ -140,22 +140,28 @@ impl Acceptor {
             mut stopped,
             breaker,
         } = session;
+        let answers = Answers::default();
+        let screened = Screened::new(stream, answers.clone());
         let service = service_fn(move |request| {
             seen.notify_one();
-            let (proxy, breaker) = (proxy.clone(), breaker.clone());
+            let answering = answers.begin();
+            let (proxy, breaker, answers) = (proxy.clone(), breaker.clone(), answers.clone());
             async move {
                 let version = request.version();
                 let mut response = match Fault::noted(&request) {
                     Some(fault) => proxy.refuse(&request, breaker, &fault.into()),
                     None => proxy.handle(request, breaker).await,
                 };
-                close_after_refusal(version, &mut response);
-                Ok::<_, Infallible>(response.map(Told))
+                if version <= Version::HTTP_11 && is_refusal(&response) {
+                    close_after(&mut response);
+                    answers.refuse();
+                }
+                Ok::<_, Infallible>(response.map(|body| Told::new(body, answering)))
             }
         });
         let connection = self
             .http
-            .serve_connection(TokioIo::new(Screened::new(stream)), service)
+            .serve_connection(TokioIo::new(screened), service)
             .into_owned();
         let mut connection = std::pin::pin!(watcher.watch(connection));
         tokio::select! {
@@ -172,16 +178,16 @@ impl Acceptor {
 
 /// What a client that sends malformed requests means by the next one isn't asked; nor whether the bytes behind a `CONNECT` or an
 /// `Upgrade` are one.
-fn close_after_refusal<B>(version: Version, response: &mut Response<B>) {
-    let is_refusal = matches!(
+fn is_refusal<B>(response: &Response<B>) -> bool {
+    matches!(
         response.status(),
         StatusCode::BAD_REQUEST | StatusCode::NOT_IMPLEMENTED
-    ) && response.headers().contains_key("proxy-status");
-    if is_refusal && version <= Version::HTTP_11 {
-        response
-            .headers_mut()
-            .insert(CONNECTION, HeaderValue::from_static("close"));
-    }
+    ) && response.headers().contains_key("proxy-status")
+}
+
+fn close_after<B>(response: &mut Response<B>) {
+    let close = HeaderValue::from_static("close");
+    response.headers_mut().insert(CONNECTION, close);
 }
 
 /// What belongs to one connection.

@@ -7,6 +7,7 @@
 //!
 //! Whole heads are looked at where hyper reads them to; only a part of one is copied, until the rest has come.
 
+mod answers;
 mod chunks;
 mod fault;
 mod framing;
@@ -18,15 +19,12 @@ use std::{
     mem::MaybeUninit,
     pin::Pin,
     task::{Context, Poll, ready},
-    time::Duration,
 };
 
-use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
-    time::{Sleep, sleep},
-};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use self::linger::Linger;
+pub(super) use self::answers::{Answering, Answers};
+use self::{answers::End, linger::Linger};
 pub use self::{fault::Fault, framing::Framing};
 
 /// A client's connection whose requests are screened.
@@ -41,13 +39,14 @@ pub(super) struct Screened<S> {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Screened<S> {
-    pub(super) fn new(stream: S) -> Self {
+    /// `answers` are those to its requests.
+    pub(super) fn new(stream: S, answers: Answers) -> Self {
         Self {
             stream,
             framing: Framing::new(),
             held: Held::default(),
             fault: None,
-            end: End::default(),
+            end: End::of(answers),
             linger: None,
         }
     }
@@ -67,7 +66,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Screened<S> {
         let (passed, fault) = self.framing.pass(fresh);
         self.held.bytes.extend_from_slice(&fresh[passed..]);
         out.set_filled(before + passed);
-        self.note(passed, 0, fault);
+        self.note(0, fault);
         Poll::Ready(Ok(passed > 0))
     }
 
@@ -82,13 +81,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Screened<S> {
         self.held.bytes.extend_from_slice(fresh.filled());
         let (passed, fault) = self.framing.pass(&self.held.bytes);
         self.held.passed = passed;
-        self.note(passed, passed, fault);
+        self.note(passed, fault);
         Poll::Ready(Ok(false))
     }
 
     /// Notes what came of a read; `kept` of the bytes that passed are held.
-    fn note(&mut self, passed: usize, kept: usize, fault: Option<Fault>) {
-        self.end.answer_is_due |= passed > 0 && self.framing.is_between();
+    fn note(&mut self, kept: usize, fault: Option<Fault>) {
         let Some(fault) = fault else {
             return;
         };
@@ -113,7 +111,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Screened<S> {
     /// May the client be sending still?
     fn is_unread(&self) -> bool {
         let is_whole = self.fault.is_none() && self.framing.is_between() && self.held.is_empty();
-        !is_whole && !self.framing.is_frames() && !self.end.has_come
+        (!is_whole || self.end.is_refused()) && !self.framing.is_frames() && !self.end.has_come
     }
 }
 
@@ -134,8 +132,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Screened<S> {
             if let Some(fault) = this.fault {
                 return this.stop(fault);
             }
+            if this.end.has_come && this.framing.is_in_body() {
+                return Poll::Ready(Ok(()));
+            }
             if this.end.has_come {
-                return this.end.poll(cx).map(Ok);
+                return this.end.poll_told(this.framing.heads(), cx).map(Ok);
             }
             if ready!(this.fill(cx, out))? {
                 return Poll::Ready(Ok(()));
@@ -150,9 +151,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Screened<S> {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        let this = self.get_mut();
-        this.end.answer_is_due = false;
-        Pin::new(&mut this.stream).poll_write(cx, bytes)
+        Pin::new(&mut self.get_mut().stream).poll_write(cx, bytes)
     }
 
     fn poll_write_vectored(
@@ -160,9 +159,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Screened<S> {
         cx: &mut Context<'_>,
         parts: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let this = self.get_mut();
-        this.end.answer_is_due = false;
-        Pin::new(&mut this.stream).poll_write_vectored(cx, parts)
+        Pin::new(&mut self.get_mut().stream).poll_write_vectored(cx, parts)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -170,7 +167,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Screened<S> {
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().stream).poll_flush(cx)
+        let this = self.get_mut();
+        // hyper comes here with nothing left to write.
+        this.end.written();
+        Pin::new(&mut this.stream).poll_flush(cx)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -221,26 +221,5 @@ impl Held {
     }
 }
 
-/// The end of what a client sends. hyper takes it for a hang-up and gives up the request; of a connection over TCP nobody can
-/// tell that from a client that has merely sent all (`nc -N`). So when it comes before the first byte of an answer, it is told
-/// half a second late.
-#[derive(Debug, Default)]
-struct End {
-    has_come: bool,
-    answer_is_due: bool,
-    grace: Option<Pin<Box<Sleep>>>,
-}
-
-impl End {
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if self.grace.is_none() && !self.answer_is_due {
-            return Poll::Ready(());
-        }
-        let grace = self.grace.get_or_insert_with(|| Box::pin(sleep(GRACE)));
-        grace.as_mut().poll(cx)
-    }
-}
-
 /// Room for a typical head; below, as while hyper tells HTTP/1 from 2 by the first 24 bytes, it is read to a buffer of our own.
 const IN_PLACE: usize = 1024;
-const GRACE: Duration = Duration::from_millis(500);

@@ -15,6 +15,7 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::rt::Executor;
 
+use super::screen::Answering;
 use crate::stall::Stall;
 
 /// Who has to move before a response can go on.
@@ -62,9 +63,21 @@ impl<F: Future<Output = ()> + Send + 'static> Executor<F> for Watching {
     }
 }
 
-/// A response body that tells whose turn it is.
+/// A response body that tells whose turn it is, and when it is over.
 #[derive(Debug)]
-pub(super) struct Told<B>(pub(super) B);
+pub(super) struct Told<B> {
+    body: B,
+    _answering: Answering,
+}
+
+impl<B> Told<B> {
+    pub(super) fn new(body: B, answering: Answering) -> Self {
+        Self {
+            body,
+            _answering: answering,
+        }
+    }
+}
 
 impl<B: Body<Data = Bytes> + Unpin> Body for Told<B> {
     type Data = Bytes;
@@ -74,7 +87,7 @@ impl<B: Body<Data = Bytes> + Unpin> Body for Told<B> {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
-        let frame = Pin::new(&mut self.0).poll_frame(cx);
+        let frame = Pin::new(&mut self.body).poll_frame(cx);
         TURN.set(Some(if frame.is_ready() {
             Turn::Client
         } else {
@@ -84,10 +97,10 @@ impl<B: Body<Data = Bytes> + Unpin> Body for Told<B> {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.0.is_end_stream()
+        self.body.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.0.size_hint()
+        self.body.size_hint()
     }
 }

@@ -108,8 +108,10 @@ async fn nothing_follows_a_request_that_closes() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_refusal_reaches_a_client_that_still_sends() {
     let both = Recorder::behind_proxy().await;
-    let flood = "x".repeat(4 * 1024 * 1024);
+    let flood = "x".repeat(40_000_000);
     for head in [
+        // Refused whole, with something behind it.
+        "GET /api/raw HTTP/1.1\r\nHost: localhost\r\nHost: localhost\r\n\r\n",
         "POST /api/raw HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\nContent-Length: 5\r\n\r\n",
         "POST /api/raw HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n-1\r\n",
     ] {
@@ -187,6 +189,33 @@ async fn a_client_that_has_sent_all_gets_an_answer_that_is_quick() {
         );
     }
     assert_eq!(recorder.take().len(), 4);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_that_has_sent_several_gets_all_their_answers() {
+    let (recorder, proxy) = Recorder::behind_proxy().await;
+    assert_eq!(proxy.get("/api/raw/first").await.status, 200);
+    recorder.take();
+    let get = "GET /api/raw HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    let expects = "POST /api/raw HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\nabc";
+    for (row, asked) in [
+        (get.repeat(20), 20),
+        (expects.to_owned(), 1),
+        (expects.repeat(3) + get, 4),
+        // The last one never comes.
+        (get.repeat(2) + "GET /api/raw HTTP/1.1\r\nHost: ", 2),
+    ] {
+        let mut client = Wire::connect(&proxy).await;
+        client.send(&row).await;
+        client.stream.shutdown().await.unwrap();
+        let answer = client.rest().await;
+        assert_eq!(
+            answer.matches(" 200 OK\r\n").count(),
+            asked,
+            "{row}: {answer}"
+        );
+        assert_eq!(recorder.take().len(), asked, "{row}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -14,6 +14,8 @@ pub struct Framing {
     next: Next,
     /// How many bytes of an unfinished head were looked at without finding its end.
     seen: usize,
+    /// How many heads have passed.
+    heads: usize,
 }
 
 /// What stands next on the connection.
@@ -35,6 +37,7 @@ impl Framing {
         Self {
             next: Next::First,
             seen: 0,
+            heads: 0,
         }
     }
 
@@ -56,6 +59,12 @@ impl Framing {
     #[must_use]
     pub fn is_between(&self) -> bool {
         matches!(self.next, Next::First | Next::Head) && self.seen == 0
+    }
+
+    /// How many requests have begun.
+    #[must_use]
+    pub fn heads(&self) -> usize {
+        self.heads
     }
 
     /// Is a body under way?
@@ -110,6 +119,7 @@ impl Framing {
             return Ok(0);
         };
         self.seen = 0;
+        self.heads += 1;
         self.next = match head.body {
             Body::Length(0) => Next::Head,
             Body::Length(length) => Next::Data(length),

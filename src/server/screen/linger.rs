@@ -11,21 +11,23 @@ use std::{
 
 use tokio::{
     io::{AsyncRead, ReadBuf},
-    time::{Sleep, sleep},
+    time::{Instant, Sleep, sleep},
 };
 
 /// Reads and drops what a client still sends, for a while.
+///
+/// It is bounded by time alone: many a client sends all of a large body before it reads anything.
 #[derive(Debug)]
 pub(super) struct Linger {
-    until: Pin<Box<Sleep>>,
-    left: usize,
+    silence: Pin<Box<Sleep>>,
+    until: Instant,
 }
 
 impl Linger {
     pub(super) fn begin() -> Self {
         Self {
-            until: Box::pin(sleep(LONGEST)),
-            left: MOST,
+            silence: Box::pin(sleep(SILENCE)),
+            until: Instant::now() + LONGEST,
         }
     }
 
@@ -34,20 +36,24 @@ impl Linger {
         S: AsyncRead + Unpin,
     {
         let mut space = [const { MaybeUninit::uninit() }; 8 * 1024];
-        while self.left > 0 {
+        let mut has_read = false;
+        loop {
             let mut dropped = ReadBuf::uninit(&mut space);
             match Pin::new(&mut *stream).poll_read(cx, &mut dropped) {
-                Poll::Pending => return self.until.as_mut().poll(cx).map(Ok),
-                Poll::Ready(Ok(())) if !dropped.filled().is_empty() => {
-                    self.left = self.left.saturating_sub(dropped.filled().len());
-                }
-                Poll::Ready(_) => break,
+                Poll::Ready(Ok(())) if !dropped.filled().is_empty() => has_read = true,
+                Poll::Ready(_) => return Poll::Ready(Ok(())),
+                // Comes sooner or later however much is sent: the runtime has a task yield after some reads.
+                Poll::Pending => break,
             }
         }
-        Poll::Ready(Ok(()))
+        if has_read {
+            let silence = Instant::now() + SILENCE;
+            self.silence.as_mut().reset(silence.min(self.until));
+        }
+        self.silence.as_mut().poll(cx).map(Ok)
     }
 }
 
-const LONGEST: Duration = Duration::from_secs(2);
-/// Bytes; on loopback they take some milliseconds.
-const MOST: usize = 16 * 1024 * 1024;
+/// How long a client may send nothing, and how long it may send.
+const SILENCE: Duration = Duration::from_secs(2);
+const LONGEST: Duration = Duration::from_secs(30);
