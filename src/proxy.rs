@@ -158,11 +158,18 @@ impl Proxy {
 
         let (upload, kept) = Upload::of(Patient::new(body, self.shared.stall));
         let (mut response, mut place) = self.send(&outbound, upload, &kept, record).await?;
-        while admission.again(&response, kept.is_whole()).await
-            && let Some(upload) = kept.upload()
-        {
-            // Whoever takes a place has none.
-            drop((response, place));
+        loop {
+            if response.status() == StatusCode::TOO_MANY_REQUESTS {
+                // Who waits for a rate limit takes no place away from those whom it doesn't concern.
+                place = None;
+            }
+            if !admission.again(&response, kept.is_whole()).await {
+                break;
+            }
+            let Some(upload) = kept.upload() else {
+                break;
+            };
+            drop(response);
             (response, place) = self.send(&outbound, upload, &kept, record).await?;
         }
 
@@ -187,20 +194,22 @@ impl Proxy {
         upload: Upload,
         kept: &Kept,
         record: &mut Record,
-    ) -> Result<(Response<Patient<Whole>>, Place), Error> {
+    ) -> Result<(Response<Patient<Whole>>, Option<Place>), Error> {
         let token = self
             .shared
             .tokens
             .get(outbound.identity(), outbound.key())
             .await?;
         record.note_token(token.age());
-        let place = self.shared.places.take().await?;
+        let place = Some(self.shared.places.take().await?);
         let response = self.send_as(&token, outbound, upload).await?;
         if let Some(refused) = Refused::of(&response)
             && let Some(newer) = self.newer(outbound, &token, refused).await?
             && let Some(upload) = kept.upload()
         {
             record.note_token(newer.age());
+            // Its connection can carry the next one.
+            drop(response);
             return Ok((self.send_as(&newer, outbound, upload).await?, place));
         }
         Ok((response, place))
@@ -270,7 +279,7 @@ impl Refused {
 #[derive(Debug)]
 pub enum Reply {
     /// Upstream's, its links rewritten where they have to be.
-    Upstream(Rewritten<Patient<Whole>>, Place),
+    Upstream(Rewritten<Patient<Whole>>, Option<Place>),
     /// One that the proxy made.
     Made(Full<Bytes>),
 }

@@ -51,15 +51,19 @@ impl Transport {
     /// When `upstream.ca` can't be read, or no root is to be found at all.
     pub fn new(config: &UpstreamConfig) -> Result<Self, tls::RootsError> {
         let tls = tls::client_config(config.ca.as_deref())?;
+        // A little longer than a request waits: it can say better what has happened.
+        let unread = config.response_timeout.saturating_add(SLACK);
         let direct = Connector::new(
             tls.clone(),
             Matcher::builder().build(),
             DIRECT_CONNECT_TIMEOUT.min(config.connect_timeout),
+            unread,
         );
         let connector = Connector::new(
             tls,
             connect::matcher(config.proxy.as_ref()),
             config.connect_timeout,
+            unread,
         );
         Ok(Self {
             connector,
@@ -326,5 +330,6 @@ const SEND_BUFFER: usize = 256 * 1024;
 const MAX_RESETS_KEPT: usize = 1024;
 /// The limit for connecting to something that is near, or absent.
 const DIRECT_CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+const SLACK: Duration = Duration::from_secs(1);
 /// The limit of a token exchange.
 const FETCH_TIMEOUT: Duration = Duration::from_secs(30);

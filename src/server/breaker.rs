@@ -9,7 +9,7 @@ use std::{
     pin::Pin,
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicU8, Ordering},
     },
     task::{Context, Poll},
 };
@@ -21,17 +21,25 @@ use tokio::{
 
 /// Tells a connection how it shall end. Clones belong to the same connection.
 #[derive(Clone, Debug, Default)]
-pub struct Breaker(Arc<AtomicBool>);
+pub struct Breaker(Arc<AtomicU8>);
 
 impl Breaker {
     /// From now on the connection ends in a reset.
     pub fn arm(&self) {
-        self.0.store(true, Ordering::Relaxed);
+        self.0.store(ARMED, Ordering::Relaxed);
     }
 
-    /// From now on it may end in order.
+    /// It may end in order when all that was given to it is written.
     pub fn disarm(&self) {
-        self.0.store(false, Ordering::Relaxed);
+        let _ = self
+            .0
+            .compare_exchange(ARMED, WRITING, Ordering::Relaxed, Ordering::Relaxed);
+    }
+
+    fn note_written(&self) {
+        let _ = self
+            .0
+            .compare_exchange(WRITING, CALM, Ordering::Relaxed, Ordering::Relaxed);
     }
 
     /// What tells its connection from all others that are open.
@@ -41,9 +49,14 @@ impl Breaker {
     }
 
     fn is_armed(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
+        self.0.load(Ordering::Relaxed) != CALM
     }
 }
+
+const CALM: u8 = 0;
+const ARMED: u8 = 1;
+/// The last of a body is on its way to the socket.
+const WRITING: u8 = 2;
 
 /// A TCP connection that ends as its [`Breaker`] says.
 #[derive(Debug)]
@@ -121,7 +134,9 @@ impl AsyncWrite for Breakable {
         self.stream.is_write_vectored()
     }
 
+    /// HTTP and TLS come here with nothing left to write.
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.breaker.note_written();
         self.stream().poll_flush(cx)
     }
 

@@ -151,7 +151,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Screened<S> {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.get_mut().stream).poll_write(cx, bytes)
+        let this = self.get_mut();
+        let written = Pin::new(&mut this.stream).poll_write(cx, bytes);
+        this.end.note(&written);
+        written
     }
 
     fn poll_write_vectored(
@@ -159,7 +162,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Screened<S> {
         cx: &mut Context<'_>,
         parts: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.get_mut().stream).poll_write_vectored(cx, parts)
+        let this = self.get_mut();
+        let written = Pin::new(&mut this.stream).poll_write_vectored(cx, parts);
+        this.end.note(&written);
+        written
     }
 
     fn is_write_vectored(&self) -> bool {

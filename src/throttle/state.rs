@@ -103,7 +103,8 @@ impl State {
     /// A request that upstream has refused: waits before all others, if it has the patience.
     pub(super) fn enter_again(&mut self, wish: &Wish, now: Instant) -> Entry {
         let due = self.due(wish.terms, now, 0);
-        if self.is_barred(wish, now) || due > wish.until {
+        let is_full = self.queue.len() >= MOST_WAITING;
+        if is_full || self.is_barred(wish, now) || due > wish.until {
             return Entry::Refuse(self.refusal(due, now));
         }
         let turn = Arc::default();

@@ -58,9 +58,15 @@ pub struct Connector {
 }
 
 impl Connector {
-    /// `timeout` covers everything from the name's look-up to the end of the TLS handshake.
+    /// `timeout` covers everything from the name's look-up to the end of the TLS handshake; `unread` is for how long upstream may leave
+    /// unread what is sent.
     #[must_use]
-    pub fn new(tls: rustls::ClientConfig, proxies: Matcher, timeout: Duration) -> Self {
+    pub fn new(
+        tls: rustls::ClientConfig,
+        proxies: Matcher,
+        timeout: Duration,
+        unread: Duration,
+    ) -> Self {
         let mut direct = HttpConnector::new();
         direct.enforce_http(false);
         direct.set_nodelay(true);
@@ -68,6 +74,7 @@ impl Connector {
         let tcp = Tcp {
             direct,
             proxies: Arc::new(proxies),
+            unread,
         };
         let https = HttpsConnectorBuilder::new()
             .with_tls_config(tls)
@@ -178,6 +185,7 @@ pub type Connecting<T> = Pin<Box<dyn Future<Output = Result<T, BoxError>> + Send
 pub struct Tcp {
     direct: HttpConnector,
     proxies: Arc<Matcher>,
+    unread: Duration,
 }
 
 impl Service<Uri> for Tcp {
@@ -190,10 +198,11 @@ impl Service<Uri> for Tcp {
     }
 
     fn call(&mut self, target: Uri) -> Self::Future {
+        let unread = self.unread;
         let local = target.host().is_some_and(origin::is_loopback);
         let Some(proxy) = self.proxies.intercept(&target).filter(|_| !local) else {
             let connecting = self.direct.call(target);
-            return Box::pin(async { Ok(linked(connecting.await?)) });
+            return Box::pin(async move { Ok(linked(connecting.await?, unread)) });
         };
         if proxy.uri().scheme_str() != Some("http") {
             return Box::pin(async {
@@ -204,12 +213,12 @@ impl Service<Uri> for Tcp {
         if let Some(auth) = proxy.basic_auth() {
             tunnel = tunnel.with_auth(auth.clone());
         }
-        Box::pin(async move { Ok(linked(tunnel.call(target).await?)) })
+        Box::pin(async move { Ok(linked(tunnel.call(target).await?, unread)) })
     }
 }
 
-fn linked(stream: TokioIo<TcpStream>) -> TokioIo<Link> {
-    TokioIo::new(Link::new(stream.into_inner()))
+fn linked(stream: TokioIo<TcpStream>, unread: Duration) -> TokioIo<Link> {
+    TokioIo::new(Link::new(stream.into_inner(), unread))
 }
 
 impl fmt::Debug for Tcp {

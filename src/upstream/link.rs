@@ -12,6 +12,7 @@ use std::{
         atomic::{AtomicBool, Ordering},
     },
     task::{Context, Poll, ready},
+    time::Duration,
 };
 
 use hyper_util::client::legacy::connect::{Connected, Connection};
@@ -21,6 +22,8 @@ use tokio::{
     net::TcpStream,
     task::coop,
 };
+
+use crate::stall::Stall;
 
 /// Says that a connection is given up. It stands in the extensions of every answer; clones belong to the same connection.
 #[derive(Clone, Debug, Default)]
@@ -46,16 +49,19 @@ pub struct Link {
     stream: TcpStream,
     spent: Spent,
     is_http2: bool,
+    unwritten: Stall,
 }
 
 impl Link {
-    /// A new connection.
+    /// A new connection, on which upstream may leave what is written for `limit` at a time. (While an answer is waited for, that is
+    /// limited too; but not after it, when an early one has left an upload behind.)
     #[must_use]
-    pub fn new(stream: TcpStream) -> Self {
+    pub fn new(stream: TcpStream, limit: Duration) -> Self {
         Self {
             stream,
             spent: Spent::default(),
             is_http2: false,
+            unwritten: Stall::new(limit),
         }
     }
 
@@ -64,10 +70,17 @@ impl Link {
         self.is_http2 = true;
     }
 
-    fn stream(self: Pin<&mut Self>) -> io::Result<Pin<&mut TcpStream>> {
-        let this = self.get_mut();
-        this.spent.check()?;
-        Ok(Pin::new(&mut this.stream))
+    fn note(
+        &mut self,
+        cx: &mut Context<'_>,
+        written: Poll<io::Result<usize>>,
+    ) -> Poll<io::Result<usize>> {
+        if written.is_ready() {
+            self.unwritten.moved();
+            return written;
+        }
+        let stalled = ready!(self.unwritten.poll_overdue(cx));
+        Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, stalled)))
     }
 
     /// Reads what the runtime hasn't heard of yet.
@@ -118,7 +131,10 @@ impl AsyncWrite for Link {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        self.stream()?.poll_write(cx, bytes)
+        let this = self.get_mut();
+        this.spent.check()?;
+        let written = Pin::new(&mut this.stream).poll_write(cx, bytes);
+        this.note(cx, written)
     }
 
     fn poll_write_vectored(
@@ -126,7 +142,10 @@ impl AsyncWrite for Link {
         cx: &mut Context<'_>,
         parts: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.stream()?.poll_write_vectored(cx, parts)
+        let this = self.get_mut();
+        this.spent.check()?;
+        let written = Pin::new(&mut this.stream).poll_write_vectored(cx, parts);
+        this.note(cx, written)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -134,7 +153,9 @@ impl AsyncWrite for Link {
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.stream()?.poll_flush(cx)
+        let this = self.get_mut();
+        this.spent.check()?;
+        Pin::new(&mut this.stream).poll_flush(cx)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -119,3 +119,32 @@ async fn who_waits_for_a_token_or_a_place_is_served_within_the_grace_time() {
     let code = tokio::time::timeout(PATIENCE, proxy.exit_code()).await;
     assert_eq!(code.expect("an exit"), Some(0));
 }
+
+/// To a client of HTTP/1.0 an end in order is the end of the body; and when upstream's answer is over, the last of it may wait in the
+/// program for a client that reads slowly.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_answer_without_a_length_that_is_cut_off_does_not_look_whole() {
+    let (_upstreams, proxy, raw) = RawUpstream::behind_proxy_with(&grace("500ms")).await;
+    let mut asked = Vec::new();
+    for bytes in (400_000..720_000).step_by(16_000) {
+        let mut client = Wire::connect(&proxy).await;
+        client
+            .send("GET /api/raw HTTP/1.0\r\nHost: localhost\r\n\r\n")
+            .await;
+        let mut upstream = raw.accept().await;
+        upstream.head().await;
+        let head = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n";
+        let body = format!("{bytes:x}\r\n{}\r\n0\r\n\r\n", "1".repeat(bytes));
+        upstream.send(format!("{head}{body}")).await;
+        client.head().await;
+        asked.push((client, upstream, bytes));
+    }
+    proxy.signal("TERM");
+    assert_eq!(proxy.exit_code().await, Some(0));
+    for (mut client, _upstream, bytes) in asked {
+        match client.end().await {
+            Ok(_) => assert_eq!(client.ahead(), bytes, "it looks whole"),
+            Err(error) => assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset),
+        }
+    }
+}

@@ -1,6 +1,6 @@
 //! More than one request on a connection, and connections that end while something is under way.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::{io::AsyncWriteExt, time::timeout};
 
@@ -284,4 +284,28 @@ async fn heads_and_expectations_keep_the_row_in_step() {
     );
     let bad = "POST /api/raw HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\nContent-Length: x\r\n\r\n";
     refused(&both, "an expectation of nonsense", bad.as_bytes(), &[400]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_that_has_sent_all_is_served_for_as_long_as_it_reads() {
+    let (_upstreams, proxy, raw) = RawUpstream::behind_proxy().await;
+    let mut client = Wire::connect(&proxy).await;
+    client
+        .send("GET /api/raw HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        .await;
+    client.stream.shutdown().await.unwrap();
+    let mut upstream = raw.accept().await;
+    upstream.head().await;
+    upstream
+        .send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+        .await;
+    assert!(client.head().await.starts_with("HTTP/1.1 200 "));
+    // Several times what an answer has that doesn't move.
+    let until = Instant::now() + Duration::from_secs(2);
+    while Instant::now() < until {
+        upstream.send("3\r\nabc\r\n").await;
+        assert_eq!(client.take(8).await, b"3\r\nabc\r\n");
+    }
+    upstream.send("0\r\n\r\n").await;
+    assert_eq!(client.rest().await, "0\r\n\r\n");
 }

@@ -13,7 +13,7 @@ use http_body::{Body, Frame};
 use http_body_util::{BodyExt, Empty, Full};
 use hyper::client::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use tokio::{net::TcpSocket, time::sleep};
+use tokio::{io::AsyncWriteExt, net::TcpSocket, time::sleep};
 
 use crate::{
     support::{Answer, PATIENCE, Proxy, Upstreams},
@@ -322,4 +322,27 @@ async fn a_silent_upstream_is_not_taken_for_an_unread_stream() {
         answer.into_body().collect().await.unwrap().to_bytes(),
         "abcd"
     );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_upload_that_an_early_answer_leaves_behind_ends() {
+    let (_upstreams, proxy, raw) = RawUpstream::behind_proxy_with(&limits("1s")).await;
+    let mut client = Wire::connect(&proxy).await;
+    client
+        .send("POST /api/raw HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100000000\r\n\r\nabc")
+        .await;
+    let mut upstream = raw.accept().await;
+    upstream.head().await;
+    upstream
+        .send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nno")
+        .await;
+    let (head, body) = client.message().await;
+    assert!(head.starts_with("HTTP/1.1 200 "), "{head}");
+    assert_eq!(body, "no");
+    // Nobody reads it, and nobody closes anything.
+    let flood = vec![b'x'; 100_000_000 - 3];
+    let sending = tokio::time::timeout(PATIENCE, client.stream.write_all(&flood));
+    let _ = sending.await.expect("an end");
+    let _ = client.end().await;
+    drop(upstream);
 }

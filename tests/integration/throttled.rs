@@ -326,3 +326,16 @@ async fn identities_of_one_application_share_what_upstream_allows() {
         .unwrap();
     assert_eq!(proxy.exchange(request).await.status, 200);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_waits_for_a_rate_limit_takes_no_place_from_others() {
+    let (upstreams, proxy) = start("on_throttle = { wait = \"1m\" }\n[limits]\nrequests = 1").await;
+    let fault = json!({"status": 429, "retry_after": 50, "path": "/api/machines"});
+    upstreams.faults(json!({"api": [fault]})).await;
+    let target = format!("{}/api/machines", proxy.url).parse().unwrap();
+    let throttled = tokio::spawn(proxy.client.get(target));
+    gate_closed(&proxy).await;
+    // Of another kind. Nobody waits for a place longer than half a minute.
+    assert_eq!(proxy.get("/api/incidents").await.status, 200);
+    assert!(!throttled.is_finished());
+}

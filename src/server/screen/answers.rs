@@ -1,9 +1,10 @@
 //! The end of what a client sends, and the answers it may still wait for.
 //!
 //! hyper takes the end for a hang-up and gives up the request; of a connection over TCP nobody can tell that from a client that has
-//! merely sent all (`nc -N`). So while answers are due it is told late: half a second for each.
+//! merely sent all (`nc -N`). So while answers are due it is told late: after half a second in which nothing of them is sent.
 
 use std::{
+    io,
     pin::Pin,
     sync::{
         Arc,
@@ -71,6 +72,13 @@ impl End {
         self.answers.0.is_refused.load(Ordering::Relaxed)
     }
 
+    /// Who takes bytes is there.
+    pub(super) fn note(&mut self, written: &Poll<io::Result<usize>>) {
+        if let Poll::Ready(Ok(1..)) = written {
+            self.grace = None;
+        }
+    }
+
     /// What hyper had to write is written.
     pub(super) fn written(&mut self) {
         self.written = self.answers.0.finished.load(Ordering::Relaxed);
@@ -88,7 +96,7 @@ impl End {
     }
 }
 
-/// The time that one answer has after the end.
+/// The time that one answer has after the end, or after some of it was sent.
 #[derive(Debug)]
 struct Grace {
     answer: usize,

@@ -56,4 +56,4 @@ impl Linger {
 
 /// How long a client may send nothing, and how long it may send.
 const SILENCE: Duration = Duration::from_secs(2);
-const LONGEST: Duration = Duration::from_secs(30);
+const LONGEST: Duration = Duration::from_secs(10);
