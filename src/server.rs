@@ -150,7 +150,7 @@ async fn work(mut jobs: mpsc::UnboundedReceiver<Job>, acceptor: Acceptor, proxy:
     }
 }
 
-/// For which connections are accepted that waited when the signal came.
+/// For which connections are accepted that waited when the signal came, and requests read.
 const LAST_CALL: Duration = Duration::from_millis(20);
 const FIRST_PAUSE: Duration = Duration::from_millis(5);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);

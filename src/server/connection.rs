@@ -14,12 +14,12 @@ use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::TcpStream,
     sync::{Notify, watch},
-    time::timeout,
+    time::{sleep, timeout},
 };
 use tokio_rustls::TlsAcceptor;
 
 use super::{
-    Limits,
+    LAST_CALL, Limits,
     breaker::{Breakable, Breaker},
     listener::Socket,
     screen::{Answers, Fault, Screened},
@@ -164,13 +164,18 @@ impl Acceptor {
             .serve_connection(TokioIo::new(screened), service)
             .into_owned();
         let mut connection = std::pin::pin!(watcher.watch(connection));
+        let deadline = async {
+            tokio::select! {
+                // What was sent before the shutdown may not have been read yet.
+                () = stopped.wait() => sleep(LAST_CALL).await,
+                () = sleep(self.limits.first_request) => {}
+            }
+        };
         tokio::select! {
-            // What has arrived is read before the shutdown is looked at.
             biased;
             ended = &mut connection => return ended,
             () = first.notified() => {}
-            () = stopped.wait() => return Ok(()),
-            () = tokio::time::sleep(self.limits.first_request) => return Ok(()),
+            () = deadline => return Ok(()),
         }
         connection.await
     }
