@@ -201,18 +201,24 @@ impl Proxy {
             .get(outbound.identity(), outbound.key())
             .await?;
         record.note_token(token.age());
-        let place = Some(self.shared.places.take().await?);
+        let place = self.shared.places.take().await?;
         let response = self.send_as(&token, outbound, upload).await?;
-        if let Some(refused) = Refused::of(&response)
-            && let Some(newer) = self.newer(outbound, &token, refused).await?
+        let Some(refused) = Refused::of(&response) else {
+            return Ok((response, Some(place)));
+        };
+        // A token may be long in coming; nobody whom it doesn't concern waits for it.
+        drop(place);
+        if let Some(newer) = self.newer(outbound, &token, refused).await?
             && let Some(upload) = kept.upload()
         {
             record.note_token(newer.age());
             // Its connection can carry the next one.
             drop(response);
-            return Ok((self.send_as(&newer, outbound, upload).await?, place));
+            let place = self.shared.places.take().await?;
+            let response = self.send_as(&newer, outbound, upload).await?;
+            return Ok((response, Some(place)));
         }
-        Ok((response, place))
+        Ok((response, None))
     }
 
     async fn send_as(

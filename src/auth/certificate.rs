@@ -55,6 +55,8 @@ impl Certificate {
 #[derive(Clone, Debug, Default)]
 pub struct Certificates {
     held: Arc<Mutex<HashMap<PathBuf, Held>>>,
+    /// Decrypting takes long; who waits for it finds it done.
+    decrypting: Arc<tokio::sync::Mutex<()>>,
 }
 
 /// A file when it was last of use.
@@ -92,9 +94,8 @@ impl Certificates {
     }
 
     async fn current(&self, certificate: &Certificate) -> Result<Arc<Signer>, CertificateError> {
-        let held = self.get(certificate);
-        let signer = self.read_anew(certificate, held.as_ref()).await;
-        match (signer, held) {
+        let signer = self.read_anew(certificate).await;
+        match (signer, self.get(certificate)) {
             (Ok(signer), _) => Ok(signer),
             (Err(error), Some(held)) => {
                 tracing::warn!(file = %certificate.file.display(), error = %Chain(&error),
@@ -106,11 +107,7 @@ impl Certificates {
     }
 
     /// What hasn't changed is not decrypted again: with many customers there are many token requests.
-    async fn read_anew(
-        &self,
-        certificate: &Certificate,
-        held: Option<&Held>,
-    ) -> Result<Arc<Signer>, CertificateError> {
+    async fn read_anew(&self, certificate: &Certificate) -> Result<Arc<Signer>, CertificateError> {
         let bytes = secret::read_file(&certificate.file).await?;
         let digest = sha256(&bytes);
         let doubt = |_: &CertificateError| {
@@ -118,9 +115,14 @@ impl Certificates {
                 held.doubted = Some((digest, Instant::now()));
             }
         };
-        let known = |held: &&Held| held.digest == digest || held.doubts(digest);
-        if let Some(held) = held.filter(known) {
-            return Ok(Arc::clone(&held.signer));
+        let known = |held: &Held| held.digest == digest || held.doubts(digest);
+        if let Some(held) = self.get(certificate).filter(known) {
+            return Ok(held.signer);
+        }
+        let _turn = self.decrypting.lock().await;
+        let held = self.get(certificate);
+        if let Some(held) = held.clone().filter(known) {
+            return Ok(held.signer);
         }
         let signer = Arc::new(certificate.decode(bytes).await.inspect_err(doubt)?);
         if held.is_some() {

@@ -329,10 +329,13 @@ fn obey(retry_after: Option<Duration>, (own, failures): (Schedule, u32)) -> Dura
     match retry_after.filter(|wait| !wait.is_zero()) {
         Some(wait) => wait
             .max(own(failures.saturating_sub(1)))
+            .max(LEAST_HOLD_OFF)
             .min(LONGEST_HOLD_OFF),
         None => own(failures),
     }
 }
+
+const LEAST_HOLD_OFF: Duration = Duration::from_secs(1);
 
 /// How long to hold off after so many failures in a row.
 type Schedule = fn(u32) -> Duration;

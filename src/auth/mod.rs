@@ -19,6 +19,7 @@ pub mod managed;
 pub mod secret;
 pub mod source;
 pub mod token;
+mod turns;
 pub mod user;
 
 use std::{pin::Pin, sync::Arc, time::Duration};
@@ -28,7 +29,7 @@ use moka::{
     ops::compute::{CompResult, Op},
     policy::EvictionPolicy,
 };
-use tokio::runtime::Handle;
+use tokio::{runtime::Handle, sync::Semaphore};
 
 pub use self::token::AccessToken;
 use self::{
@@ -38,6 +39,7 @@ use self::{
     error::{NoToken, TokenError},
     identity::{Audience, Identity, Kind, TenantId},
     source::Source,
+    turns::{Turn, Turns},
 };
 
 /// What a token is good for.
@@ -64,6 +66,9 @@ pub struct Tokens {
 struct Shared {
     source: Source,
     entries: Cache<TokenKey, Arc<Entry>>,
+    turns: Arc<Turns>,
+    /// One permit for each token request under way.
+    fetching: Semaphore,
     runtime: Handle,
 }
 
@@ -76,6 +81,8 @@ impl Tokens {
             shared: Arc::new(Shared {
                 source,
                 entries,
+                turns: Arc::default(),
+                fetching: Semaphore::new(MOST_FETCHES),
                 runtime,
             }),
         }
@@ -98,14 +105,14 @@ impl Tokens {
         }
         match entry.as_ref().and_then(|entry| entry.failure.as_ref()) {
             Some(failure) if failure.is_transient() => self.retry(identity, key, failure).await,
-            Some(_) | None => self.fetch(identity, key, Need::Any).await,
+            Some(_) | None => self.fetch(identity, key).await,
         }
     }
 
     /// A token other than the rejected one.
     ///
     /// `Ok(None)` when it is too early to ask again: a missing licence is a `401` too, and no new token cures it. So each
-    /// refusal in a row lengthens the time that the next token must have lived.
+    /// refusal in a row lengthens the time that the next token must have lived. Also when none comes soon in an outage.
     ///
     /// # Errors
     /// The failure of the fetch, or of the last one while its hold-off lasts, though the rejected token may serve elsewhere.
@@ -120,9 +127,18 @@ impl Tokens {
         if matches!(identity.kind, Kind::Managed { .. }) && old.is_live() {
             return Ok(None);
         }
-        let entry = self
-            .update(identity, key, Need::Unrejected(rejected))
-            .await?;
+        let entry = self.shared.entries.get(key).await;
+        let known = entry.and_then(|entry| entry.failure.as_ref().map(Failure::is_transient));
+        let patience = if known == Some(true) {
+            BRIEF
+        } else {
+            Duration::MAX
+        };
+        let update = self.update(identity, key, Need::Unrejected(rejected), None);
+        let Ok(entry) = tokio::time::timeout(patience, update).await else {
+            return Ok(None);
+        };
+        let entry = entry?;
         match entry.live() {
             Some(token) if !Arc::ptr_eq(token, &old) => {
                 token.note_use();
@@ -144,7 +160,7 @@ impl Tokens {
             let (tokens, identity, key) = (self.clone(), Arc::clone(identity), key.clone());
             self.shared.runtime.spawn(async move {
                 // How it ended stands in the cache.
-                let _ = tokens.update(&identity, &key, Need::Any).await;
+                let _ = tokens.update(&identity, &key, Need::Any, None).await;
                 drop(turn);
             });
         }
@@ -158,27 +174,42 @@ impl Tokens {
         Err(failure.to_answer())
     }
 
+    /// The first who comes fetches; the others wait in a row, and find it done.
     async fn fetch(
         &self,
         identity: &Arc<Identity>,
         key: &TokenKey,
-        need: Need,
     ) -> Result<Arc<AccessToken>, NoToken> {
-        let entry = self.update(identity, key, need).await?;
-        let stopped = || Err(Failure::new(TokenError::stopped(&key.identity), None).to_answer());
-        entry.known().unwrap_or_else(stopped)
+        let turn = self.shared.turns.take(key).await;
+        let entry = self.shared.entries.get(key).await;
+        if let Some(known) = entry.and_then(|entry| entry.known()) {
+            return known;
+        }
+        let entry = self.update(identity, key, Need::Any, Some(turn)).await?;
+        entry.known().unwrap_or_else(|| {
+            // A short hold-off may be over already.
+            let failure = entry.failure.as_ref().map(Failure::to_answer);
+            Err(failure.unwrap_or_else(|| {
+                Failure::new(TokenError::stopped(&key.identity), None).to_answer()
+            }))
+        })
     }
 
-    /// Runs the fetch as a task of its own; the cache's lock on the key lets one run at a time.
+    /// Runs the fetch as a task of its own, which keeps `turn`; the cache's lock on the key lets one run at a time.
     async fn update(
         &self,
         identity: &Arc<Identity>,
         key: &TokenKey,
         need: Need,
+        turn: Option<Turn>,
     ) -> Result<Arc<Entry>, NoToken> {
         let (shared, identity) = (Arc::clone(&self.shared), Arc::clone(identity));
         let owned = key.clone();
-        let update = async move { Ok(shared.update(&identity, &owned, &need).await) };
+        let update = async move {
+            let entry = shared.update(&identity, &owned, &need).await;
+            drop(turn);
+            Ok(entry)
+        };
         contained(&self.shared.runtime, &key.identity, Box::pin(update))
             .await
             .map_err(|error| Failure::new(error, None).to_answer())
@@ -286,6 +317,12 @@ impl Shared {
         let name = Arc::clone(&key.identity);
         let (refreshes, claims) = need.ask();
         let request = async move {
+            // Users are few, and each has a lock of their own.
+            let _permit = if matches!(identity.kind, Kind::User { .. }) {
+                None
+            } else {
+                shared.fetching.acquire().await.ok()
+            };
             let claims = claims.as_deref();
             let ask = Ask { refreshes, claims };
             shared.source.fetch(&identity, &key, ask).await
@@ -300,10 +337,18 @@ impl Shared {
         key: &TokenKey,
         token: &Arc<AccessToken>,
     ) -> Pin<Box<dyn Future<Output = ()> + Send>> {
-        Box::pin(self.renew(Arc::clone(identity), key.clone(), Arc::clone(token)))
+        let weak = Arc::downgrade(token);
+        let (identity, key, until) = (Arc::clone(identity), key.clone(), token.until_renewal());
+        Box::pin(async move {
+            tokio::time::sleep(until).await;
+            // It may have been replaced long ago.
+            if let Some(token) = weak.upgrade() {
+                self.renew(identity, key, token).await;
+            }
+        })
     }
 
-    /// Waits for the token's time and replaces it while it still serves.
+    /// Replaces a token whose time has come while it still serves.
     ///
     /// A token that no request has used since it was fetched is left to end, until one does.
     async fn renew(
@@ -312,7 +357,6 @@ impl Shared {
         key: TokenKey,
         token: Arc<AccessToken>,
     ) {
-        tokio::time::sleep(token.until_renewal()).await;
         if tokio::time::timeout(token.until_end(), token.used())
             .await
             .is_err()
@@ -355,6 +399,8 @@ const BRIEF: Duration = Duration::from_secs(2);
 const LEAST_REST: Duration = Duration::from_secs(5);
 /// More keys than this, and those that were idle longest are dropped. An entry is some KiB.
 const CAPACITY: u64 = 20_000;
+/// How many token requests may be under way at a time, for however many customers.
+const MOST_FETCHES: usize = 64;
 /// An entry that nobody asks for is dropped after this time, token and all.
 const IDLE: Duration = Duration::from_hours(26);
 

@@ -9,10 +9,10 @@ use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
 use thiserror::Error;
-use tokio::fs::File;
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::process::Command;
 use tokio::time;
+use tokio::{fs::File, sync::Semaphore};
 use zeroize::Zeroizing;
 
 use super::keyring::{self, KeyringError};
@@ -213,8 +213,18 @@ pub(super) async fn read_file(path: &Path) -> Result<Bytes, SecretError> {
 
 /// Off the runtime, as a keyring may wait for the person who unlocks it.
 async fn read_keyring(name: &str) -> Result<Bytes, SecretError> {
+    // One at a time: who doesn't unlock it holds a thread for as long as they like.
+    static TURN: Semaphore = Semaphore::const_new(1);
     let owned = name.to_owned();
-    let read = tokio::task::spawn_blocking(move || keyring::read(&owned));
+    let read = async {
+        let turn = TURN.acquire().await;
+        tokio::task::spawn_blocking(move || {
+            let read = keyring::read(&owned);
+            drop(turn);
+            read
+        })
+        .await
+    };
     let unusable = |why: &str| Err(KeyringError::Unusable(why.to_owned()));
     let read = match time::timeout(KEYRING_TIME, read).await {
         Ok(Ok(read)) => read,

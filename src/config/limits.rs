@@ -75,7 +75,7 @@ impl Limits {
 /// More than any machine serves.
 const MOST: u32 = 1_000_000;
 /// Files for the listener, the workers' runtimes, token requests, credential files and the log.
-const RESERVED_FILES: usize = 64;
+const RESERVED_FILES: usize = 128;
 
 #[cfg(test)]
 mod tests {

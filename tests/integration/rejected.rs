@@ -219,3 +219,26 @@ async fn a_claims_challenge_of_graph_ends_in_an_answer() {
     );
     assert_ne!(answer.json()["value"], Value::Null);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_waits_for_a_newer_token_takes_no_place_from_others() {
+    let upstreams = Upstreams::start().await;
+    let config = format!("{}\n[limits]\nrequests = 1\n", upstreams.config());
+    let proxy = Proxy::start(&upstreams, &config);
+    for target in ["/api/incidents", "/api/machines"] {
+        assert_eq!(proxy.get(target).await.status, StatusCode::OK, "{target}");
+    }
+    let faults = json!({
+        "api": [{"unauthorized": "once", "path": "/api/incidents"}],
+        "token": [{"hold": "newer"}],
+    });
+    upstreams.faults(faults).await;
+    let target = format!("{}/api/incidents", proxy.url).parse().unwrap();
+    let refused = tokio::spawn(proxy.client.get(target));
+    upstreams.wait("held=newer").await;
+    // Nobody waits for a place longer than half a minute.
+    assert_eq!(proxy.get("/api/machines").await.status, StatusCode::OK);
+    assert!(!refused.is_finished());
+    upstreams.release("newer").await;
+    assert_eq!(refused.await.unwrap().unwrap().status(), StatusCode::OK);
+}
