@@ -28,6 +28,8 @@ mod machine;
 #[cfg(target_os = "linux")]
 mod measure;
 #[cfg(target_os = "linux")]
+mod memory;
+#[cfg(target_os = "linux")]
 mod meter;
 #[cfg(target_os = "linux")]
 mod options;
@@ -39,6 +41,8 @@ mod program;
 mod results;
 #[cfg(target_os = "linux")]
 mod run;
+#[cfg(target_os = "linux")]
+mod running;
 #[cfg(target_os = "linux")]
 mod stand_ins;
 #[cfg(target_os = "linux")]

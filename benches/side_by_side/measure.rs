@@ -1,19 +1,17 @@
 //! How each figure is measured.
 
-use std::{fs, path::PathBuf, time::Duration};
-
-use anyhow::ensure;
+use std::{fs, path::PathBuf};
 
 use crate::{
-    client::Client,
     figure::Figure,
     fixed_rate::{Schedule, percentile},
-    lab::{Lab, Upstream},
+    lab::Lab,
     load::{self, Answered},
+    memory,
     meter::{Cost, Meter},
-    page::{self, LARGE, LARGE_BYTES, MEDIUM, MEDIUM_BYTES, SMALL, SMALL_BYTES},
-    subject::{Running, Subject},
-    usage,
+    page::{self, LARGE_BYTES, MEDIUM, MEDIUM_BYTES, SMALL, SMALL_BYTES},
+    running::Running,
+    subject::Subject,
 };
 
 /// A value for each row of a figure, and the share that others had of the machine, if there was a load.
@@ -69,7 +67,13 @@ impl Figure {
                 transfers(lab, running, |times| load::upload(running, file, times)).await
             }
             Self::Latency => latency(lab, running, seconds).await,
-            Self::Memory => memory(lab, subject, running).await,
+            Self::Memory => {
+                let values = memory::measure(lab, subject, running).await?;
+                Ok(Measured {
+                    values,
+                    others: None,
+                })
+            }
             Self::ColdStart => Ok(Measured {
                 values: vec![running.cold_start.as_secs_f64() * 1e3],
                 others: None,
@@ -118,57 +122,6 @@ async fn latency(lab: &Lab, running: &Running, seconds: u32) -> anyhow::Result<M
     })
 }
 
-/// Three starts, so that none has the memory of the one before.
-async fn memory(lab: &Lab, subject: &Subject, running: &Running) -> anyhow::Result<Measured> {
-    let idle = settled(running).await?.0;
-    let crowded = subject.start(lab, Upstream::Http1).await?;
-    let clients = idle_clients(&crowded).await?;
-    let (many, many_peak) = settled(&crowded).await?;
-    drop((clients, crowded));
-    let stalled = subject.start(lab, Upstream::Http1).await?;
-    let readers = stalled_readers(&stalled).await?;
-    let (few, few_peak) = settled(&stalled).await?;
-    drop(readers);
-    Ok(Measured {
-        values: vec![idle, many, many_peak, few, few_peak],
-        others: None,
-    })
-}
-
-/// Kept connections, each of which has had an answer.
-async fn idle_clients(running: &Running) -> anyhow::Result<Vec<Client>> {
-    let expected = running.expects(SMALL_BYTES);
-    let mut clients = Vec::new();
-    for _ in 0..IDLE_CLIENTS {
-        let mut client = Client::connect(running.address).await?;
-        client.expect(SMALL, &expected).await?;
-        clients.push(client);
-    }
-    Ok(clients)
-}
-
-/// They have the head of the large answer, and don't read its body.
-async fn stalled_readers(running: &Running) -> anyhow::Result<Vec<impl Sized + use<>>> {
-    let mut readers = Vec::new();
-    for _ in 0..STALLED_READERS {
-        let mut client = Client::connect(running.address).await?;
-        let answer = client.get(LARGE).await?;
-        ensure!(answer.status() == 200, "{LARGE}: {}", answer.status());
-        readers.push((client, answer));
-    }
-    Ok(readers)
-}
-
-/// Resident memory after a rest, and its peak.
-async fn settled(running: &Running) -> anyhow::Result<(f64, f64)> {
-    tokio::time::sleep(Duration::from_millis(1500)).await;
-    let group = running.program.group();
-    Ok((
-        usage::memory(group, usage::NOW)?,
-        usage::memory(group, usage::PEAK)?,
-    ))
-}
-
 async fn metered<T>(
     lab: &Lab,
     running: &Running,
@@ -189,5 +142,3 @@ fn upload_file(lab: &Lab) -> anyhow::Result<PathBuf> {
 }
 
 const TRANSFERS: usize = 4;
-const IDLE_CLIENTS: usize = 2000;
-const STALLED_READERS: usize = 16;

@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::{lab::Lab, subject::Running, usage};
+use crate::{lab::Lab, running::Running, usage};
 
 /// Runs from its making to [`Self::stop`].
 #[derive(Debug)]

@@ -6,6 +6,7 @@ use std::{
     os::unix::process::CommandExt as _,
     path::{Path, PathBuf},
     process::{Child, ChildStdout, Command, Stdio},
+    time::Instant,
 };
 
 use anyhow::{Context as _, bail};
@@ -16,6 +17,8 @@ use rustix::process::{
 /// A program that runs until this is dropped, with all its processes: they are a process group.
 #[derive(Debug)]
 pub(crate) struct Program {
+    /// When it was started.
+    pub(crate) started: Instant,
     child: Child,
     log: PathBuf,
 }
@@ -33,10 +36,12 @@ impl Program {
             .stdin(Stdio::null())
             .stderr(file)
             .env_remove("RUST_LOG");
+        let started = Instant::now();
         let child = command.process_group(0).spawn();
         let child =
             child.with_context(|| format!("cannot start {}", command.get_program().display()))?;
         Ok(Self {
+            started,
             child,
             log: log.to_owned(),
         })

@@ -32,7 +32,7 @@ pub(crate) fn markdown(
     let _ = write!(
         text,
         "\nMedian of {} rounds, {} s of load each. ×: the ratio to {REFERENCE}, paired by round: median (lowest–highest). Without ×: \
-         lowest–highest value.\n\n{WORK}\n\n{machine}\n",
+         lowest–highest value. Less is better, but for requests/s.\n\n{WORK}\n\n{machine}\n",
         options.rounds, options.secs
     );
     if let Some(others) = results.others() {

@@ -8,7 +8,7 @@ use tokio::process::Command;
 use super::{generator, run};
 use crate::{
     page::{LARGE, LARGE_BYTES, UPLOAD},
-    subject::Running,
+    running::Running,
 };
 
 /// Gets the large answer so many times.

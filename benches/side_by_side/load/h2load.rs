@@ -5,7 +5,7 @@ use anyhow::{Context as _, ensure};
 use super::{Answered, check_bytes, generator, run};
 use crate::{
     page::{SMALL, SMALL_BYTES},
-    subject::Running,
+    running::Running,
 };
 
 /// 16 connections with four requests at a time on each.

@@ -3,7 +3,7 @@
 use anyhow::{Context as _, ensure};
 
 use super::{Answered, check_bytes, generator, run};
-use crate::subject::Running;
+use crate::running::Running;
 
 /// 64 connections, kept or one for each request. `page` is a path and how many bytes the origin has there.
 pub(crate) async fn wrk(
