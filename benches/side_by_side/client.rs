@@ -1,8 +1,8 @@
 //! One connection of a client: to see whether a subject is ready and right, to hold it, to load it at a fixed rate.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, time::Duration};
 
-use anyhow::ensure;
+use anyhow::{Context as _, ensure};
 use bytes::Bytes;
 use http::{Request, Response, header};
 use http_body_util::{BodyExt as _, Empty};
@@ -11,7 +11,7 @@ use hyper::{
     client::conn::http1::{SendRequest, handshake},
 };
 use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
+use tokio::{net::TcpStream, time::timeout};
 
 /// What every client of every load generator sends, and the origin must not see: it would refuse it.
 pub(crate) const STOLEN: [(&str, &str); 2] = [
@@ -52,7 +52,10 @@ impl Client {
     pub(crate) async fn expect(&mut self, path: &str, body: &str) -> anyhow::Result<()> {
         let answer = self.get(path).await?;
         let status = answer.status();
-        let came = answer.into_body().collect().await?.to_bytes();
+        let came = timeout(PATIENCE, answer.into_body().collect())
+            .await
+            .context("no end of its body")??
+            .to_bytes();
         let matches = status == 200 && came == body;
         ensure!(
             matches,
@@ -62,3 +65,6 @@ impl Client {
         Ok(())
     }
 }
+
+/// With an answer.
+const PATIENCE: Duration = Duration::from_secs(30);

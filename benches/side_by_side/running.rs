@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, time::Duration};
 
 use anyhow::{Context as _, bail, ensure};
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 
 use crate::{client::Client, page, program::Program};
 
@@ -58,16 +58,7 @@ impl Running {
     pub(crate) async fn wait_until_right(&mut self) -> anyhow::Result<()> {
         let expected = self.expects(page::SMALL_BYTES);
         loop {
-            let asked = async {
-                Client::connect(self.address)
-                    .await?
-                    .expect(page::SMALL, &expected)
-                    .await
-            };
-            let answered = timeout(PATIENCE, asked)
-                .await
-                .context("no answer")
-                .flatten();
+            let answered = self.ask(&expected).await;
             self.cold_start = self.program.started.elapsed();
             let Err(error) = answered else {
                 return Ok(());
@@ -92,6 +83,11 @@ impl Running {
             }
             self.wait_a_little().await?;
         }
+    }
+
+    async fn ask(&self, expected: &str) -> anyhow::Result<()> {
+        let mut client = Client::connect(self.address).await?;
+        client.expect(page::SMALL, expected).await
     }
 
     /// Of being ready there is no event that all subjects have.

@@ -52,7 +52,7 @@ pub(crate) async fn upload(running: &Running, file: &Path, times: usize) -> anyh
 
 fn curl(write_out: &str) -> anyhow::Result<Command> {
     let mut command = generator("curl")?;
-    command.args(["-s", "--noproxy", "*", "-w", write_out]);
+    command.args(["-s", "--noproxy", "*", "--max-time", "120", "-w", write_out]);
     Ok(command)
 }
 
