@@ -32,7 +32,7 @@ impl Figure {
         subject: &Subject,
         seconds: u32,
     ) -> anyhow::Result<Measured> {
-        let mut running = subject.start(lab, self.upstream()).await?;
+        let running = subject.start(lab, self.upstream()).await?;
         let measured = self.load(lab, subject, &running, seconds).await?;
         running.program.check()?;
         Ok(measured)

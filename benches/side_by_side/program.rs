@@ -9,9 +9,10 @@ use std::{
     time::Instant,
 };
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, ensure};
 use rustix::process::{
-    Pid, Signal, WaitOptions, kill_process_group, set_child_subreaper, wait, waitpgid,
+    Pid, Signal, WaitId, WaitIdOptions, WaitOptions, kill_process_group, set_child_subreaper, wait,
+    waitid, waitpgid,
 };
 
 /// A program that runs until this is dropped, with all its processes: they are a process group.
@@ -61,11 +62,16 @@ impl Program {
 
     /// # Errors
     /// When it has ended; they have the end of its log.
-    pub(crate) fn check(&mut self) -> anyhow::Result<()> {
-        if let Some(status) = self.child.try_wait()? {
-            bail!("it ended by itself ({status}): {}", self.said());
-        }
+    pub(crate) fn check(&self) -> anyhow::Result<()> {
+        // It stays unreaped, so that the number of its group remains its own.
+        let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+        let ended = waitid(WaitId::Pid(self.pid()), options)?;
+        ensure!(ended.is_none(), "it ended by itself: {}", self.said());
         Ok(())
+    }
+
+    fn pid(&self) -> Pid {
+        Pid::from_child(&self.child)
     }
 
     /// The end of its log.
@@ -77,14 +83,10 @@ impl Program {
 
 impl Drop for Program {
     fn drop(&mut self) {
-        let Some(group) = Pid::from_raw(self.child.id().cast_signed()) else {
-            return;
-        };
-        // Not reaped yet, so the number is still its own. SIGKILL, as nothing is left to be finished; and nginx's master, if
-        // killed alone, would leave its workers behind.
-        let _ = kill_process_group(group, Signal::KILL);
+        // SIGKILL, as nothing is left to be finished; and nginx's master, if killed alone, would leave its workers behind.
+        let _ = kill_process_group(self.pid(), Signal::KILL);
         // Until there is none left: an error.
-        while waitpgid(group, WaitOptions::empty()).is_ok() {}
+        while waitpgid(self.pid(), WaitOptions::empty()).is_ok() {}
     }
 }
 

@@ -1,12 +1,12 @@
-//! All values of a run, and what is said of them: medians, and ratios to nginx by round.
+//! All values of a run, and what is said of them: medians, and ratios by round.
 
 use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::figure::{Figure, Row};
 
-/// What the ratios refer to.
-pub(crate) const REFERENCE: &str = "nginx";
+/// What the ratios refer to: the first of these that has the figure.
+pub(crate) const REFERENCES: [&str; 2] = ["nginx", "haproxy"];
 
 /// Every value of a run.
 #[derive(Debug, Default)]
@@ -74,11 +74,13 @@ impl Results {
 
     /// Each round's ratio, so that what slows a whole round cancels out. None where there is nothing to compare with.
     pub(crate) fn ratio(&self, figure: Figure, row: usize, subject: &str) -> Option<Spread> {
-        if subject == REFERENCE {
+        let mut references = REFERENCES.into_iter();
+        let reference = references.find(|name| self.of(figure, row, name).next().is_some())?;
+        if subject == reference {
             return None;
         }
         let ratios = self.of(figure, row, subject).filter_map(|sample| {
-            let mut references = self.of(figure, row, REFERENCE);
+            let mut references = self.of(figure, row, reference);
             let reference = references.find(|other| other.round == sample.round)?;
             Some(sample.value / reference.value)
         });

@@ -71,7 +71,7 @@ impl Running {
     ///
     /// # Errors
     /// When it has forwarded, or doesn't come up.
-    pub(crate) async fn wait_until_refusing(&mut self) -> anyhow::Result<()> {
+    pub(crate) async fn wait_until_refusing(&self) -> anyhow::Result<()> {
         loop {
             if let Ok(mut client) = Client::connect(self.address).await {
                 let status = client.get(page::SMALL).await?.status();
@@ -91,7 +91,7 @@ impl Running {
     }
 
     /// Of being ready there is no event that all subjects have.
-    async fn wait_a_little(&mut self) -> anyhow::Result<()> {
+    async fn wait_a_little(&self) -> anyhow::Result<()> {
         self.program.check()?;
         if self.program.started.elapsed() > PATIENCE {
             bail!("it doesn't come up: {}", self.program.said());

@@ -79,7 +79,7 @@ impl Subject {
     /// # Errors
     /// When it forwards to an origin that it can't trust.
     pub(crate) async fn verifies(&self, lab: &Lab) -> anyhow::Result<()> {
-        let mut running = self.spawn(lab, Upstream::Http1, "other-ca.pem")?;
+        let running = self.spawn(lab, Upstream::Http1, "other-ca.pem")?;
         running.wait_until_refusing().await
     }
 

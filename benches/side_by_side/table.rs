@@ -6,7 +6,7 @@ use crate::{
     figure::{Figure, Row},
     machine::Machine,
     options::Options,
-    results::{REFERENCE, Results},
+    results::{REFERENCES, Results},
 };
 
 pub(crate) fn markdown(
@@ -29,9 +29,10 @@ pub(crate) fn markdown(
             let _ = writeln!(text, "| {} | {} |", row.label, cells.join(" | "));
         }
     }
+    let [first, second] = REFERENCES;
     let _ = write!(
         text,
-        "\nMedian of {} rounds, {} s of load each. ×: the ratio to {REFERENCE}, paired by round: median (lowest–highest). Without ×: \
+        "\nMedian of {} rounds, {} s of load each. ×: the ratio to {first} (to {second}, where {first} has none), paired by round: median (lowest–highest). Without ×: \
          lowest–highest value. Less is better, but for requests/s.\n\n{WORK}\n\n{machine}\n",
         options.rounds, options.secs
     );
