@@ -32,8 +32,11 @@ pub(crate) fn page(origin: &str, size: usize) -> String {
 }
 
 fn record(number: u32) -> String {
+    let start = r#""severity":"Medium","status":"InProgress","category":"Malware","title":"Suspicious activity was observed""#;
+    let end = r#""relatedUser":{"userName":"temp123","domainName":"CONTOSO"}"#;
+    let machine = "1e5bc9d7e413ddd7902c2932e418702b84d0cc07";
     format!(
-        r#"{{"id":"da6378{number:012}_-1712","incidentId":{number},"severity":"Medium","status":"InProgress","category":"Malware","title":"Suspicious activity was observed","machineId":"1e5bc9d7e413ddd7902c2932e418702b84d0cc07","relatedUser":{{"userName":"temp123","domainName":"CONTOSO"}}}},"#
+        r#"{{"id":"da{number:018}_1712","incidentId":{number},{start},"machineId":"{machine}",{end}}},"#
     )
 }
 

@@ -2,7 +2,7 @@
 
 use std::{fs, process::ExitCode};
 
-use anyhow::{Context as _, ensure};
+use anyhow::{Context as _, bail, ensure};
 use clap::Parser as _;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde_json::json;
@@ -25,10 +25,7 @@ pub(crate) async fn main() -> ExitCode {
         eprintln!("nothing is measured by a test: cargo bench --bench side_by_side");
         return ExitCode::SUCCESS;
     }
-    let ended = tokio::select! {
-        ended = run(&options) => ended,
-        stopped = stopped() => stopped.and(Err(anyhow::anyhow!("stopped"))),
-    };
+    let ended = run_until_stopped(&options).await;
     wait_for_killed();
     match ended {
         Ok(()) => ExitCode::SUCCESS,
@@ -39,14 +36,14 @@ pub(crate) async fn main() -> ExitCode {
     }
 }
 
-async fn stopped() -> anyhow::Result<()> {
-    let (mut interrupt, mut terminate) = (
-        signal(SignalKind::interrupt())?,
-        signal(SignalKind::terminate())?,
-    );
+async fn run_until_stopped(options: &Options) -> anyhow::Result<()> {
+    // Caught before anything is started.
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
     tokio::select! {
-        _ = interrupt.recv() => Ok(()),
-        _ = terminate.recv() => Ok(()),
+        ended = run(options) => ended,
+        _ = interrupt.recv() => bail!("interrupted"),
+        _ = terminate.recv() => bail!("terminated"),
     }
 }
 

@@ -32,8 +32,8 @@ pub(crate) fn markdown(
     let [first, second] = REFERENCES;
     let _ = write!(
         text,
-        "\nMedian of {} rounds, {} s of load each. ×: the ratio to {first} (to {second}, where {first} has none), paired by round: median (lowest–highest). Without ×: \
-         lowest–highest value. Less is better, but for requests/s.\n\n{WORK}\n\n{machine}\n",
+        "\nMedian of {} rounds, {} s of load each. ×: the ratio to {first} (to {second}, where {first} has none), paired by round: \
+         median (lowest–highest). Without ×: lowest–highest value. Less is better, but for requests/s.\n\n{WORK}\n\n{machine}\n",
         options.rounds, options.secs
     );
     if let Some(others) = results.others() {
