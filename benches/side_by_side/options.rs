@@ -1,0 +1,44 @@
+//! What a run measures, by its arguments.
+
+use std::path::PathBuf;
+
+use clap::Parser;
+
+use crate::{figure::Figure, subject::Peer};
+
+/// Compares the proxy with nginx and haproxy: CPU, latency and memory, side by side in one run.
+#[derive(Debug, Parser)]
+#[command(name = "cargo bench --bench side_by_side --")]
+pub(crate) struct Options {
+    /// Rounds; each measures every figure of every subject once
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) rounds: u32,
+    /// Seconds of load for each figure and subject
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=60))]
+    pub(crate) secs: u32,
+    /// Measure these figures alone
+    #[arg(long, value_name = "FIGURE", value_delimiter = ',')]
+    pub(crate) only: Vec<Figure>,
+    /// Compare with these
+    #[arg(long, value_delimiter = ',', default_value = "nginx,haproxy")]
+    pub(crate) peers: Vec<Peer>,
+    /// Measure this program, not the one that was built for the benchmark
+    #[arg(long, value_name = "PATH", default_value = env!("CARGO_BIN_EXE_defender-proxy"))]
+    pub(crate) binary: PathBuf,
+    /// Write every value to this file as well
+    #[arg(long, value_name = "FILE")]
+    pub(crate) json: Option<PathBuf>,
+    /// Cargo says by it that this is no test run
+    #[arg(long, hide = true)]
+    pub(crate) bench: bool,
+}
+
+impl Options {
+    pub(crate) fn figures(&self) -> Vec<Figure> {
+        if self.only.is_empty() {
+            Figure::ALL.to_vec()
+        } else {
+            self.only.clone()
+        }
+    }
+}
