@@ -34,7 +34,7 @@ use crate::{
     route::{Outbound, Routes},
     server::breaker::Breaker,
     stand_in_login::Question,
-    upstream::{self, HttpClient},
+    upstream::{self, HttpClient, Received},
 };
 
 /// One worker's proxy: what all workers share, and a client of its own. A cheap handle.
@@ -194,7 +194,7 @@ impl Proxy {
         upload: Upload,
         kept: &Kept,
         record: &mut Record,
-    ) -> Result<(Response<Patient<Whole>>, Option<Place>), Error> {
+    ) -> Result<(Response<Patient<Received>>, Option<Place>), Error> {
         let token = self
             .shared
             .tokens
@@ -226,7 +226,7 @@ impl Proxy {
         token: &AccessToken,
         outbound: &Outbound<'_>,
         upload: Upload,
-    ) -> Result<Response<Patient<Whole>>, Error> {
+    ) -> Result<Response<Patient<Received>>, Error> {
         let Upload { body, progress } = upload;
         self.client
             .send(outbound.authorize(token, body), &progress)
@@ -285,7 +285,7 @@ impl Refused {
 #[derive(Debug)]
 pub enum Reply {
     /// Upstream's, its links rewritten where they have to be.
-    Upstream(Rewritten<Patient<Whole>>, Option<Place>),
+    Upstream(Rewritten<Patient<Received>>, Option<Place>),
     /// One that the proxy made.
     Made(Full<Bytes>),
 }

@@ -3,33 +3,29 @@
 mod circuit;
 pub mod connect;
 mod framing;
+mod http1;
+mod lane;
 pub mod link;
+mod opener;
 mod pool;
 mod probe;
 pub mod tls;
 
-use std::{io, sync::Arc, time::Duration};
+use std::{io, pin::pin, sync::Arc, time::Duration};
 
-use http::{Request, Response, Version};
+use http::{Request, Response};
 use http_body_util::{BodyExt, Limited};
-use hyper::body::Incoming;
-use hyper_util::{
-    client::{
-        legacy::{self, Client},
-        proxy::matcher::Matcher,
-    },
-    rt::{TokioExecutor, TokioTimer},
-};
+use hyper_util::client::proxy::matcher::Matcher;
 use tokio::time::{Instant, timeout_at};
 
+pub use self::http1::Received;
 use self::{
     circuit::Outage,
     connect::{ConnectTimeout, Connector},
-    link::Spent,
-    pool::Pool,
+    pool::{NoAnswer, Pool},
 };
 use crate::{
-    body::{BoxError, Outgoing, Patient, Progress, whole::Whole},
+    body::{BoxError, Outgoing, Patient, Progress},
     config::UpstreamConfig,
     error::Error,
     origin::Origin,
@@ -85,22 +81,8 @@ impl Transport {
     }
 
     fn pooled(&self, connector: Connector) -> HttpClient {
-        let mut builder = Client::builder(TokioExecutor::new());
-        builder
-            .timer(TokioTimer::new())
-            .pool_timer(TokioTimer::new())
-            .pool_idle_timeout(POOL_IDLE)
-            .http2_initial_stream_window_size(STREAM_WINDOW)
-            .http2_initial_connection_window_size(CONNECTION_WINDOW)
-            .http2_keep_alive_interval(PING)
-            .http2_keep_alive_timeout(PING)
-            .http2_max_header_list_size(MAX_HEADERS)
-            .http2_max_send_buf_size(SEND_BUFFER)
-            .http2_max_concurrent_reset_streams(MAX_RESETS_KEPT)
-            .http2_max_local_error_reset_streams(None)
-            .http1_max_buf_size(MAX_BUFFER);
         HttpClient {
-            pool: Arc::new(Pool::new(builder, connector)),
+            pool: Arc::new(Pool::new(connector)),
             response_timeout: self.response_timeout,
         }
     }
@@ -125,11 +107,11 @@ impl HttpClient {
         &self,
         request: Authorized,
         progress: &Progress,
-    ) -> Result<Response<Patient<Whole>>, Error> {
-        let mut response = self.pool.client().request(request.into_inner());
+    ) -> Result<Response<Patient<Received>>, Error> {
+        let mut response = pin!(self.pool.send(request.into_inner()));
         loop {
             let deadline = progress.last() + self.response_timeout;
-            match timeout_at(deadline, &mut response).await {
+            match timeout_at(deadline, response.as_mut()).await {
                 Ok(Err(_)) if progress.has_stalled() => return Err(Error::BodyTimeout),
                 Ok(answer) => {
                     return checked(answer).map(|answer| {
@@ -161,12 +143,7 @@ impl HttpClient {
         limit: usize,
     ) -> Result<Response<Vec<u8>>, Error> {
         let exchange = async {
-            let response = checked(
-                self.pool
-                    .client()
-                    .request(request.map(Outgoing::full))
-                    .await,
-            )?;
+            let response = checked(self.pool.send(request.map(Outgoing::full)).await)?;
             let (head, body) = response.into_parts();
             let body = Limited::new(body, limit)
                 .collect()
@@ -180,33 +157,25 @@ impl HttpClient {
     }
 }
 
-/// An answer that can be read in one way only. The connection of another is given up: who knows what is on it.
-fn checked(answer: Result<Response<Incoming>, legacy::Error>) -> Result<Response<Whole>, Error> {
+/// An answer that can be read in one way only. The connection of another is given up: who knows what is on it. (One stream of
+/// HTTP/2 says nothing about the others.)
+fn checked(answer: Result<Response<Received>, NoAnswer>) -> Result<Response<Received>, Error> {
     let answer = answer.map_err(classify)?;
     match framing::check(&answer) {
-        Ok(()) => Ok(whole(answer)),
+        Ok(()) => Ok(answer),
         Err(fault) => {
-            // One stream of HTTP/2 says nothing about the others.
-            if answer.version() != Version::HTTP_2
-                && let Some(connection) = answer.extensions().get::<Spent>()
-            {
-                connection.mark();
-            }
+            answer.into_body().give_up();
             Err(Error::Protocol(fault.into()))
         }
     }
 }
 
-fn whole(response: Response<Incoming>) -> Response<Whole> {
-    let version = response.version();
-    response.map(|body| Whole::new(body, version))
-}
-
 /// Sorts a failure by the first of its causes that says what went wrong.
-fn classify(error: legacy::Error) -> Error {
-    if error.is_connect() {
-        return unreachable(error.into());
-    }
+fn classify(error: NoAnswer) -> Error {
+    let error = match error {
+        NoAnswer::Unreachable(error) => return unreachable(error),
+        NoAnswer::Broken(error) => error,
+    };
     match kind(&error) {
         Some(Kind::ClientBody) => Error::BrokenBody(error.into()),
         Some(Kind::Protocol) => Error::Protocol(error.into()),
@@ -306,28 +275,6 @@ fn deeper<'a>(
     }
 }
 
-/// How long a connection may rest in the pool. Azure's front ends close idle ones after some minutes; a shorter time here
-/// makes it rare that a request meets a connection that is just being closed.
-const POOL_IDLE: Duration = Duration::from_mins(1);
-/// How long an HTTP/2 connection may be silent, while something is awaited on it, before it is asked whether it lives; and how long it may
-/// take to say so. Both together are less than [`FETCH_TIMEOUT`]: a connection whose other end is gone without a word, as after a
-/// change of networks, would stay in the pool, and every token request would wait on it in vain.
-const PING: Duration = Duration::from_secs(10);
-/// The most that HTTP/1 buffers of one connection, in bytes.
-const MAX_BUFFER: usize = 64 * 1024;
-/// What one HTTP/2 response may have on its way, in bytes: a client that has stopped reading costs this much memory.
-const STREAM_WINDOW: u32 = 512 * 1024;
-/// The most there is, so that responses nobody reads never use up what the others on the connection need. (hyper's adaptive
-/// window makes both equal: one stalled client would then stop all. And where it is short, upstream sends crumbs, which `h2` takes
-/// for an attack when they are many.)
-const CONNECTION_WINDOW: u32 = (1 << 31) - 1;
-/// The most that the fields of one HTTP/2 response may take, in bytes; as in HTTP/1.
-const MAX_HEADERS: u32 = 64 * 1024;
-/// What one HTTP/2 upload may have written ahead of the socket, in bytes.
-const SEND_BUFFER: usize = 256 * 1024;
-/// For how many requests that were given up late frames are still expected. `h2` takes later ones for errors of upstream and by
-/// default ends a connection with 1,024 of them, so clients that hang up could end the requests of others: there is no such end.
-const MAX_RESETS_KEPT: usize = 1024;
 /// The limit for connecting to something that is near, or absent.
 const DIRECT_CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 const SLACK: Duration = Duration::from_secs(1);

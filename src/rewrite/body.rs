@@ -101,16 +101,18 @@ impl<B> Linked<B> {
     /// own.
     fn take(&mut self) -> Option<Bytes> {
         let first = self.pieces.pop_front()?;
-        let mut total = first.len();
-        let fits = |piece: &&Bytes| {
+        let (mut total, mut more) = (first.len(), 0);
+        for piece in &self.pieces {
+            if total + piece.len() > JOIN {
+                break;
+            }
             total += piece.len();
-            total <= JOIN
-        };
-        let more = self.pieces.iter().take_while(fits).count();
+            more += 1;
+        }
         if more == 0 {
             return Some(first);
         }
-        let mut joined = BytesMut::with_capacity(JOIN);
+        let mut joined = BytesMut::with_capacity(total);
         joined.extend_from_slice(&first);
         for piece in self.pieces.drain(..more) {
             joined.extend_from_slice(&piece);

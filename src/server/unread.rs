@@ -65,21 +65,23 @@ impl<F: Future<Output = ()> + Send + 'static> Executor<F> for Watching {
 
 /// A response body that tells whose turn it is, and when it is over.
 #[derive(Debug)]
-pub(super) struct Told<B> {
+pub(super) struct Told<B: Body> {
     body: B,
+    error: Option<B::Error>,
     _answering: Answering,
 }
 
-impl<B> Told<B> {
+impl<B: Body> Told<B> {
     pub(super) fn new(body: B, answering: Answering) -> Self {
         Self {
             body,
+            error: None,
             _answering: answering,
         }
     }
 }
 
-impl<B: Body<Data = Bytes> + Unpin> Body for Told<B> {
+impl<B: Body<Data = Bytes, Error: Unpin> + Unpin> Body for Told<B> {
     type Data = Bytes;
     type Error = B::Error;
 
@@ -87,7 +89,16 @@ impl<B: Body<Data = Bytes> + Unpin> Body for Told<B> {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
+        if let Some(error) = self.error.take() {
+            return Poll::Ready(Some(Err(error)));
+        }
         let frame = Pin::new(&mut self.body).poll_frame(cx);
+        if let Poll::Ready(Some(Err(error))) = frame {
+            // A turn later: hyper would throw away what it has to write, even the head.
+            self.error = Some(error);
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
         TURN.set(Some(if frame.is_ready() {
             Turn::Client
         } else {

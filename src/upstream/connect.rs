@@ -24,7 +24,7 @@ use tower_service::Service;
 
 use super::{
     circuit::{Circuits, Outage},
-    link::Link,
+    link::{Gaze, Link},
 };
 use crate::{
     body::BoxError,
@@ -136,11 +136,9 @@ impl Way {
             poll_fn(|cx| https.poll_ready(cx)).await?;
             https.call(self.target.clone()).await
         };
-        let mut stream = tokio::time::timeout(limit, connecting)
+        tokio::time::timeout(limit, connecting)
             .await
-            .unwrap_or_else(|_| Err(ConnectTimeout.into()))?;
-        tell_protocol(&mut stream);
-        Ok(stream)
+            .unwrap_or_else(|_| Err(ConnectTimeout.into()))
     }
 
     /// The target without its path, for the log.
@@ -167,14 +165,20 @@ pub struct ConnectTimeout;
 /// A connection, with TLS or (on loopback) without.
 pub(super) type Stream = MaybeHttpsStream<TokioIo<Link>>;
 
-/// Answers over HTTP/2 say to which request they belong; their connection need not look for unasked ones.
-fn tell_protocol(stream: &mut Stream) {
-    if let MaybeHttpsStream::Https(tls) = stream {
-        let (link, tls) = tls.inner_mut().get_mut();
-        if tls.alpn_protocol() == Some(b"h2") {
-            link.inner_mut().inner_mut().speaks_http2();
-        }
+/// Has upstream chosen HTTP/2?
+pub(super) fn is_http2(stream: &Stream) -> bool {
+    match stream {
+        MaybeHttpsStream::Http(_) => false,
+        MaybeHttpsStream::Https(tls) => tls.inner().get_ref().1.alpn_protocol() == Some(b"h2"),
     }
+}
+
+pub(super) fn gaze(stream: &Stream) -> Gaze {
+    let link = match stream {
+        MaybeHttpsStream::Http(link) => link.inner(),
+        MaybeHttpsStream::Https(tls) => tls.inner().get_ref().0.inner().inner(),
+    };
+    link.gaze().clone()
 }
 
 /// A connection being opened.

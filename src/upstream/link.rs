@@ -1,7 +1,4 @@
-//! A TCP connection to upstream that can be given up from where its answers are judged.
-//!
-//! hyper closes a connection whose answer it can't read. An answer that it reads and that is refused here all the same must not
-//! leave its connection in the pool: the two ends may no longer agree where the next answer begins (RFC 9112 §9.2, §11.1).
+//! A TCP connection to upstream that can be looked at before a request is sent on it.
 
 use std::{
     io::{self, IoSlice, Read as _},
@@ -25,30 +22,21 @@ use tokio::{
 
 use crate::stall::Stall;
 
-/// Says that a connection is given up. It stands in the extensions of every answer; clones belong to the same connection.
+/// Makes a [`Link`] look once, at its next read, whether anything has arrived.
 #[derive(Clone, Debug, Default)]
-pub struct Spent(Arc<AtomicBool>);
+pub(super) struct Gaze(Arc<AtomicBool>);
 
-impl Spent {
-    /// From now on the connection carries nothing.
-    pub fn mark(&self) {
+impl Gaze {
+    pub(super) fn look(&self) {
         self.0.store(true, Ordering::Relaxed);
-    }
-
-    fn check(&self) -> io::Result<()> {
-        if self.0.load(Ordering::Relaxed) {
-            return Err(io::ErrorKind::ConnectionAborted.into());
-        }
-        Ok(())
     }
 }
 
-/// A connection that ends when its [`Spent`] says so, and that knows at once what has arrived unasked.
+/// A connection that can tell what has arrived unasked.
 #[derive(Debug)]
 pub struct Link {
     stream: TcpStream,
-    spent: Spent,
-    is_http2: bool,
+    gaze: Gaze,
     unwritten: Stall,
 }
 
@@ -59,15 +47,13 @@ impl Link {
     pub fn new(stream: TcpStream, limit: Duration) -> Self {
         Self {
             stream,
-            spent: Spent::default(),
-            is_http2: false,
+            gaze: Gaze::default(),
             unwritten: Stall::new(limit),
         }
     }
 
-    /// It speaks HTTP/2, whose answers say to which request they belong.
-    pub fn speaks_http2(&mut self) {
-        self.is_http2 = true;
+    pub(super) fn gaze(&self) -> &Gaze {
+        &self.gaze
     }
 
     fn note(
@@ -85,8 +71,8 @@ impl Link {
 
     /// Reads what the runtime hasn't heard of yet.
     ///
-    /// hyper looks for unasked bytes before it writes a request, and refuses a connection that has some; but the runtime asks the
-    /// system only now and then what has arrived. What came in between would be taken for the answer.
+    /// hyper closes a connection at rest that has got anything; but the runtime asks the system only now and then what has arrived.
+    /// What came in between would be taken for the answer to the next request (RFC 9112 §9.2, §11.1).
     fn poll_unheard(&self, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         // The runtime's own reads yield to other tasks after some; so must these.
         let budget = ready!(coop::poll_proceed(cx));
@@ -105,7 +91,7 @@ impl Link {
 
 impl Connection for Link {
     fn connected(&self) -> Connected {
-        Connected::new().extra(self.spent.clone())
+        Connected::new()
     }
 }
 
@@ -116,9 +102,8 @@ impl AsyncRead for Link {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        this.spent.check()?;
         let read = Pin::new(&mut this.stream).poll_read(cx, buffer);
-        if read.is_pending() && !this.is_http2 {
+        if read.is_pending() && this.gaze.0.swap(false, Ordering::Relaxed) {
             return this.poll_unheard(cx, buffer);
         }
         read
@@ -132,7 +117,6 @@ impl AsyncWrite for Link {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        this.spent.check()?;
         let written = Pin::new(&mut this.stream).poll_write(cx, bytes);
         this.note(cx, written)
     }
@@ -143,7 +127,6 @@ impl AsyncWrite for Link {
         parts: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        this.spent.check()?;
         let written = Pin::new(&mut this.stream).poll_write_vectored(cx, parts);
         this.note(cx, written)
     }
@@ -153,9 +136,7 @@ impl AsyncWrite for Link {
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let this = self.get_mut();
-        this.spent.check()?;
-        Pin::new(&mut this.stream).poll_flush(cx)
+        Pin::new(&mut self.get_mut().stream).poll_flush(cx)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

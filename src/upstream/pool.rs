@@ -1,14 +1,27 @@
 //! The pool of connections, and the nights it doesn't outlive.
 
 use std::{
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant, SystemTime},
 };
 
-use hyper_util::client::legacy::{Builder, Client};
+use http::{
+    Request, Response, Uri, Version,
+    uri::{Authority, Scheme},
+};
+use hyper::client::conn::TrySendError;
 
-use super::{circuit::Outage, connect::Connector};
-use crate::{body::Outgoing, origin::Origin};
+use super::{
+    circuit::Outage,
+    connect::Connector,
+    http1::{self, Received},
+    lane::{Failure, Found, Lane, Ready},
+    opener::Opener,
+};
+use crate::{
+    body::{BoxError, Outgoing, whole::Whole},
+    origin::Origin,
+};
 
 /// A pool that forgets its connections when the machine has slept.
 ///
@@ -16,46 +29,138 @@ use crate::{body::Outgoing, origin::Origin};
 /// they look fresh, and the first request on one would wait for an answer that can't come.
 #[derive(Debug)]
 pub(super) struct Pool {
-    builder: Builder,
-    connector: Connector,
+    opener: Opener,
     current: Mutex<Current>,
 }
 
 #[derive(Debug)]
 struct Current {
-    client: Client<Connector, Outgoing>,
+    /// One for each origin of the configuration that was asked for: a few.
+    lanes: Vec<Arc<Lane>>,
     clocks: Clocks,
 }
 
+/// Why there is no answer.
+#[derive(Debug)]
+pub(super) enum NoAnswer {
+    /// No connection.
+    Unreachable(BoxError),
+    /// The connection broke, or what came on it was none.
+    Broken(hyper::Error),
+}
+
 impl Pool {
-    pub(super) fn new(builder: Builder, connector: Connector) -> Self {
+    pub(super) fn new(connector: Connector) -> Self {
         let current = Mutex::new(Current {
-            client: builder.build(connector.clone()),
+            lanes: Vec::new(),
             clocks: Clocks::now(),
         });
         Self {
-            builder,
-            connector,
+            opener: Opener::new(connector),
             current,
         }
     }
 
     /// Why nothing is sent to `origin` at the moment.
     pub(super) fn outage(&self, origin: &Origin) -> Option<Outage> {
-        self.connector.outage(origin)
+        self.opener.connector.outage(origin)
     }
 
-    /// The client for a request that is sent now.
-    pub(super) fn client(&self) -> Client<Connector, Outgoing> {
+    /// Sends a request. Once more, if nothing of it was sent because the connection it was meant for had just ended.
+    pub(super) async fn send(
+        &self,
+        mut request: Request<Outgoing>,
+    ) -> Result<Response<Received>, NoAnswer> {
+        loop {
+            let lane = self.lane(request.uri())?;
+            let found = lane.take(&self.opener).await?;
+            let is_used = found.is_used;
+            match exchange(found, request, &lane).await {
+                Ok(response) => return Ok(response),
+                Err(failed) => match failed.unsent {
+                    Some(unsent) if is_used => request = unsent,
+                    _ => return Err(NoAnswer::Broken(failed.error)),
+                },
+            }
+        }
+    }
+
+    /// The connections to where a request goes.
+    fn lane(&self, target: &Uri) -> Result<Arc<Lane>, NoAnswer> {
+        let (Some(scheme), Some(authority)) = (target.scheme(), target.authority()) else {
+            return Err(NoAnswer::Unreachable("the target has no origin".into()));
+        };
         let now = Clocks::now();
         let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
         if now.parted_since(current.clocks) {
             tracing::info!("the clock was set, or the machine slept; connections are made anew");
             // What is under way on the old ones goes on.
-            current.client = self.builder.build(self.connector.clone());
+            current.lanes.clear();
         }
         current.clocks = now;
-        current.client.clone()
+        Ok(current.lane(scheme, authority))
+    }
+}
+
+impl Current {
+    fn lane(&mut self, scheme: &Scheme, authority: &Authority) -> Arc<Lane> {
+        let known = self
+            .lanes
+            .iter()
+            .find(|lane| lane.leads_to(scheme, authority));
+        if let Some(lane) = known {
+            return Arc::clone(lane);
+        }
+        let lane = Arc::new(Lane::new(scheme.clone(), authority.clone()));
+        self.lanes.push(Arc::clone(&lane));
+        lane
+    }
+}
+
+impl From<Failure> for NoAnswer {
+    fn from(failure: Failure) -> Self {
+        Self::Unreachable(failure.into())
+    }
+}
+
+async fn exchange(
+    found: Found,
+    mut request: Request<Outgoing>,
+    lane: &Arc<Lane>,
+) -> Result<Response<Received>, Failed> {
+    match found.ready {
+        Ready::Http1(connection) => {
+            let target = http1::address(&mut request, lane.host());
+            let answer = connection.send(request, lane).await;
+            answer.map_err(|error| Failed::of(error).readdressed(target))
+        }
+        Ready::Http2(mut shared) => {
+            let answer = shared.try_send_request(request).await.map_err(Failed::of)?;
+            Ok(answer.map(|body| Received::of_stream(Whole::new(body, Version::HTTP_2))))
+        }
+    }
+}
+
+/// An exchange that has failed, and its request, if nothing of it was sent.
+struct Failed {
+    unsent: Option<Request<Outgoing>>,
+    error: hyper::Error,
+}
+
+impl Failed {
+    fn of(mut error: TrySendError<Request<Outgoing>>) -> Self {
+        Self {
+            unsent: error.take_message(),
+            error: error.into_error(),
+        }
+    }
+
+    /// The next connection may speak another protocol.
+    fn readdressed(mut self, target: Uri) -> Self {
+        if let Some(unsent) = &mut self.unsent {
+            *unsent.uri_mut() = target;
+        }
+        self
     }
 }
 

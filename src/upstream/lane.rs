@@ -1,0 +1,308 @@
+//! The connections to one origin: those that rest, the one that all share, and those that are being opened.
+
+use std::{
+    collections::VecDeque,
+    fmt, io,
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    task::{Wake, Waker},
+    time::Duration,
+};
+
+use http::{
+    HeaderValue,
+    uri::{Authority, Scheme},
+};
+use hyper::client::conn::http2;
+use tokio::{
+    sync::{Notify, oneshot},
+    time::Instant,
+};
+
+use super::{http1::Connection, opener::Opener};
+use crate::body::Outgoing;
+
+/// Hands out connections to one origin.
+#[derive(Debug)]
+pub(super) struct Lane {
+    scheme: Scheme,
+    authority: Authority,
+    host: HeaderValue,
+    state: Mutex<State>,
+    bell: Arc<Bell>,
+    waker: Waker,
+}
+
+/// Rings when something comes on a connection that rests: its end, or what nobody has asked for.
+#[derive(Debug, Default)]
+struct Bell(Notify);
+
+impl Wake for Bell {
+    fn wake(self: Arc<Self>) {
+        self.0.notify_one();
+    }
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// Of HTTP/1, the one that was used last at the back.
+    resting: VecDeque<Resting>,
+    /// Of HTTP/2.
+    shared: Option<http2::SendRequest<Outgoing>>,
+    /// Is the next one to be opened enough for all? Until upstream has chosen HTTP/1.
+    may_share: bool,
+    waiting: VecDeque<oneshot::Sender<Result<Ready, Failure>>>,
+    /// How many connections are being opened.
+    opening: usize,
+    is_looked_after: bool,
+}
+
+#[derive(Debug)]
+struct Resting {
+    connection: Box<Connection>,
+    since: Instant,
+}
+
+/// What carries a request.
+#[derive(Debug)]
+pub(super) enum Ready {
+    Http1(Box<Connection>),
+    Http2(http2::SendRequest<Outgoing>),
+}
+
+/// A [`Ready`] connection, and whether it has carried others before.
+#[derive(Debug)]
+pub(super) struct Found {
+    pub(super) ready: Ready,
+    pub(super) is_used: bool,
+}
+
+impl Lane {
+    pub(super) fn new(scheme: Scheme, authority: Authority) -> Self {
+        // An authority has nothing that a field value may not have.
+        let host = HeaderValue::from_str(authority.as_str());
+        let bell = Arc::<Bell>::default();
+        Self {
+            waker: Arc::clone(&bell).into(),
+            bell,
+            host: host.unwrap_or_else(|_| HeaderValue::from_static("")),
+            authority,
+            state: Mutex::new(State {
+                may_share: scheme == Scheme::HTTPS,
+                ..State::default()
+            }),
+            scheme,
+        }
+    }
+
+    pub(super) fn leads_to(&self, scheme: &Scheme, authority: &Authority) -> bool {
+        self.authority == *authority && self.scheme == *scheme
+    }
+
+    /// Wakes who looks after the connections that rest.
+    pub(super) fn waker(&self) -> &Waker {
+        &self.waker
+    }
+
+    /// What `Host` says.
+    pub(super) fn host(&self) -> &HeaderValue {
+        &self.host
+    }
+
+    /// A connection that rests or is shared; else the first that comes to rest or is opened.
+    ///
+    /// # Errors
+    /// Why none could be opened.
+    pub(super) async fn take(self: &Arc<Self>, opener: &Opener) -> Result<Found, Failure> {
+        if let Some(ready) = self.at_hand() {
+            return Ok(Found {
+                ready,
+                is_used: true,
+            });
+        }
+        let ready = self
+            .ask(opener)
+            .await
+            .unwrap_or_else(|_| Err(Failure::lost()))?;
+        Ok(Found {
+            ready,
+            is_used: false,
+        })
+    }
+
+    /// Joins those who wait; one more connection is opened for it, if the next isn't enough for all.
+    fn ask(self: &Arc<Self>, opener: &Opener) -> oneshot::Receiver<Result<Ready, Failure>> {
+        let (tell, told) = oneshot::channel();
+        let mut state = self.state();
+        state.waiting.push_back(tell);
+        if !state.may_share || state.opening == 0 {
+            Opening::begin(self, opener, &mut state);
+        }
+        told
+    }
+
+    fn at_hand(&self) -> Option<Ready> {
+        let mut state = self.state();
+        if let Some(shared) = &state.shared {
+            if !shared.is_closed() {
+                return Some(Ready::Http2(shared.clone()));
+            }
+            state.shared = None;
+        }
+        loop {
+            let mut resting = state.resting.pop_back()?;
+            // It belongs to the request from here on; nobody else is to be woken.
+            if resting.since.elapsed() < REST && resting.connection.is_sound(Waker::noop()) {
+                return Some(Ready::Http1(resting.connection));
+            }
+        }
+    }
+
+    /// Lets a connection rest, or gives it to who waits for one.
+    pub(super) fn put(self: &Arc<Self>, connection: Box<Connection>) {
+        let mut state = self.state();
+        let Some(connection) = state.give(connection) else {
+            return;
+        };
+        state.resting.push_back(Resting {
+            connection,
+            since: Instant::now(),
+        });
+        if !state.is_looked_after {
+            state.is_looked_after = true;
+            tokio::spawn(look_after(Arc::downgrade(self), Arc::clone(&self.bell)));
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// Gives `connection` to the first who still waits; back, if nobody does.
+    fn give(&mut self, connection: Box<Connection>) -> Option<Box<Connection>> {
+        let mut left = connection;
+        while let Some(waiting) = self.waiting.pop_front() {
+            match waiting.send(Ok(Ready::Http1(left))) {
+                Err(Ok(Ready::Http1(back))) => left = back,
+                _ => return None,
+            }
+        }
+        Some(left)
+    }
+
+    fn share(&mut self, shared: &http2::SendRequest<Outgoing>) {
+        self.may_share = true;
+        for waiting in self.waiting.drain(..) {
+            let _ = waiting.send(Ok(Ready::Http2(shared.clone())));
+        }
+        self.shared = Some(shared.clone());
+    }
+
+    /// Tells those who have no opening to wait for any more.
+    fn fail(&mut self, failure: &Failure) {
+        self.waiting.retain(|waiting| !waiting.is_closed());
+        while self.waiting.len() > self.opening
+            && let Some(waiting) = self.waiting.pop_front()
+        {
+            let _ = waiting.send(Err(failure.clone()));
+        }
+    }
+}
+
+/// A connection that is being opened. It goes on when who has asked for it has got another, or is gone.
+struct Opening {
+    lane: Arc<Lane>,
+    opener: Opener,
+    failure: Failure,
+}
+
+impl Opening {
+    fn begin(lane: &Arc<Lane>, opener: &Opener, state: &mut State) {
+        state.opening += 1;
+        let opening = Self {
+            lane: Arc::clone(lane),
+            opener: opener.clone(),
+            failure: Failure::lost(),
+        };
+        tokio::spawn(opening.run());
+    }
+
+    async fn run(mut self) {
+        match self
+            .opener
+            .open(&self.lane.scheme, &self.lane.authority)
+            .await
+        {
+            Ok(Ready::Http1(connection)) => {
+                self.lane.put(connection);
+                self.go_on();
+            }
+            Ok(Ready::Http2(shared)) => self.lane.state().share(&shared),
+            Err(error) => self.failure = Failure(error.into()),
+        }
+    }
+
+    /// Who has waited for a connection that all could share needs one for each now.
+    fn go_on(&self) {
+        let mut state = self.lane.state();
+        state.may_share = false;
+        // This one counts until it is dropped.
+        while state.waiting.len() >= state.opening {
+            Self::begin(&self.lane, &self.opener, &mut state);
+        }
+    }
+}
+
+impl Drop for Opening {
+    /// Whatever has become of it, nobody waits for it any more.
+    fn drop(&mut self) {
+        let mut state = self.lane.state();
+        state.opening -= 1;
+        state.fail(&self.failure);
+    }
+}
+
+/// Why no connection could be opened; all who waited for it are told.
+#[derive(Clone, Debug)]
+pub(super) struct Failure(Arc<dyn std::error::Error + Send + Sync>);
+
+impl Failure {
+    fn lost() -> Self {
+        Self(Arc::new(io::Error::other("the connection was not opened")))
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("can't connect")
+    }
+}
+
+impl std::error::Error for Failure {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&*self.0)
+    }
+}
+
+/// Closes what has rested for too long, or has ended, while anything rests.
+async fn look_after(lane: Weak<Lane>, bell: Arc<Bell>) {
+    loop {
+        let _ = tokio::time::timeout(REST / 4, bell.0.notified()).await;
+        let Some(lane) = lane.upgrade() else {
+            return;
+        };
+        let mut state = lane.state();
+        state.resting.retain_mut(|resting| {
+            resting.since.elapsed() < REST && resting.connection.is_sound(&lane.waker)
+        });
+        if state.resting.is_empty() {
+            state.is_looked_after = false;
+            return;
+        }
+    }
+}
+
+/// How long a connection may rest. Azure's front ends close idle ones after some minutes; a shorter time here makes it rare that a
+/// request meets a connection that is just being closed.
+const REST: Duration = Duration::from_mins(1);
