@@ -24,7 +24,10 @@ use self::{
     listener::{Listener, Socket},
 };
 pub use crate::config::Limits;
-use crate::proxy::Proxy;
+use crate::{
+    proxy::Proxy,
+    telemetry::lines::{self, Batched},
+};
 use std::sync::Arc;
 
 /// Serves `listener` until `shutdown` completes and requests in flight have ended, or `limits.grace` has passed.
@@ -110,12 +113,16 @@ fn spawn_worker(
     let (sender, jobs) = mpsc::unbounded_channel();
     let runtime = runtime::Builder::new_current_thread()
         .enable_all()
+        .on_thread_park(lines::flush)
         .build()?;
     thread::Builder::new()
         .name(format!("worker-{index}"))
         .spawn(move || {
+            let batched = Batched::new();
             runtime.block_on(work(jobs, acceptor, proxy));
-            drop(alive);
+            // What is cut off with it is logged, too.
+            drop(runtime);
+            drop((batched, alive));
         })?;
     Ok(sender)
 }

@@ -1,8 +1,12 @@
 //! Logs: to standard error, as text or as one JSON object a line.
 
+pub mod lines;
+
 use std::io::{self, IsTerminal};
 
 use tracing_subscriber::EnvFilter;
+
+use self::lines::Lines;
 
 /// How log lines look.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -21,7 +25,7 @@ pub fn init(format: LogFormat, verbosity: i16, usual: &str) {
         .unwrap_or_else(|_| EnvFilter::new(directives(verbosity, usual)));
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(io::stderr);
+        .with_writer(|| Lines);
     // A second call finds the first one's subscriber in place, which is as good.
     let _ = match format {
         LogFormat::Text => builder

@@ -1,0 +1,89 @@
+//! Where log lines go: to standard error, those of a worker in batches.
+//!
+//! A worker answers many requests between two waits, and each write of its own would cost it a system call and a lock that all
+//! workers share, before the client has its answer. So a worker's lines wait until it has nothing else to do.
+
+use std::{
+    cell::RefCell,
+    io::{self, Write},
+    marker::PhantomData,
+};
+
+thread_local! {
+    /// The lines of this thread that wait, if it batches them.
+    static WAITING: RefCell<Option<Vec<u8>>> = const { RefCell::new(None) };
+}
+
+/// As long as it lives, the lines of its thread wait for [`flush`]. Those that still wait when it ends are written then, also
+/// when a panic ends it.
+#[derive(Debug)]
+pub struct Batched {
+    /// It belongs to its thread.
+    thread: PhantomData<*const ()>,
+}
+
+impl Batched {
+    /// Batches the lines of the current thread.
+    #[must_use]
+    pub fn new() -> Self {
+        WAITING.set(Some(Vec::with_capacity(BATCH)));
+        Self {
+            thread: PhantomData,
+        }
+    }
+}
+
+impl Default for Batched {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Drop for Batched {
+    fn drop(&mut self) {
+        flush();
+        WAITING.set(None);
+    }
+}
+
+/// Writes the lines of this thread that wait.
+pub fn flush() {
+    WAITING.with_borrow_mut(|waiting| waiting.iter_mut().for_each(write_out));
+}
+
+/// Standard error, as a place for whole lines: each is written by one call to [`Write::write`].
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Lines;
+
+impl Write for Lines {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        WAITING.with_borrow_mut(|waiting| {
+            let Some(waiting) = waiting else {
+                return io::stderr().write(line);
+            };
+            if waiting.len() + line.len() > BATCH {
+                write_out(waiting);
+            }
+            waiting.extend_from_slice(line);
+            Ok(line.len())
+        })
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// In one system call, as far as the other end takes it. What it doesn't take is lost, like a line that is written at once: to
+/// whom should a log complain? While nobody reads a pipe that is full, the worker waits, as it would with each line.
+fn write_out(lines: &mut Vec<u8>) {
+    if !lines.is_empty() {
+        let _ = io::stderr().write_all(lines);
+    }
+    lines.clear();
+    lines.shrink_to(BATCH);
+}
+
+/// In bytes: the most that one write to a pipe puts there in one piece (`PIPE_BUF` of Linux), so that lines stay whole among those
+/// of other processes.
+const BATCH: usize = 4096;
