@@ -52,10 +52,10 @@ enum End {
 impl Record {
     /// Begins the record of a request that was just received on the connection of `breaker`.
     #[must_use]
-    pub fn start<B>(request: &Request<B>, breaker: Breaker) -> Self {
+    pub fn start<B>(request: &Request<B>, breaker: &Breaker) -> Self {
         Self {
             connection: breaker.connection(),
-            breaker: (request.version() == Version::HTTP_10).then_some(breaker),
+            breaker: (request.version() == Version::HTTP_10).then(|| breaker.clone()),
             method: request.method().clone(),
             target: request.uri().clone(),
             started: Instant::now(),

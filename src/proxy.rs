@@ -18,7 +18,6 @@ use http::{
 };
 use http_body::{Body as _, Frame, SizeHint};
 use http_body_util::Full;
-use hyper::body::Incoming;
 
 use crate::{
     access::{Logged, Record, Source},
@@ -80,14 +79,12 @@ impl Proxy {
     /// Cancel-safe: dropping the future gives up the request upstream.
     pub async fn handle(
         &self,
-        request: Request<Incoming>,
-        breaker: Breaker,
+        request: Request<Whole>,
+        breaker: &Breaker,
     ) -> Response<Logged<Reply>> {
         let mut record = Record::start(&request, breaker);
         let is_head = request.method() == Method::HEAD;
         let mut page = None;
-        let version = request.version();
-        let request = request.map(|body| Whole::new(body, version));
         let result = match self.shared.guard.meet(request) {
             Ok(visitor) => {
                 page = visitor.page().cloned();
@@ -113,7 +110,7 @@ impl Proxy {
     pub fn refuse<B>(
         &self,
         request: &Request<B>,
-        breaker: Breaker,
+        breaker: &Breaker,
         error: &Error,
     ) -> Response<Logged<Reply>> {
         let record = Record::start(request, breaker);

@@ -2,6 +2,7 @@
 
 use std::{
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll, ready},
 };
 
@@ -21,6 +22,7 @@ use super::BoxError;
 pub struct Whole {
     body: Incoming,
     is_stream: bool,
+    _share: Option<Arc<()>>,
 }
 
 impl Whole {
@@ -30,7 +32,15 @@ impl Whole {
         Self {
             body,
             is_stream: version == Version::HTTP_2,
+            _share: None,
         }
+    }
+
+    /// Has `share` for as long as it is there, if there is anything of it.
+    #[must_use]
+    pub fn sharing(self, share: impl FnOnce() -> Arc<()>) -> Self {
+        let _share = (!self.body.is_end_stream()).then(share);
+        Self { _share, ..self }
     }
 }
 

@@ -8,7 +8,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use tokio::net::{TcpListener, TcpSocket};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 #[cfg(unix)]
 use tokio::net::{UnixListener, UnixStream};
 
@@ -18,10 +18,10 @@ use crate::config::ListenAddress;
 #[derive(Debug)]
 pub enum Listener {
     /// TCP.
-    Tcp(TcpListener),
+    Tcp(std::net::TcpListener),
     /// A unix socket, and the path that is removed with it.
     #[cfg(unix)]
-    Unix(UnixListener, PathBuf),
+    Unix(std::os::unix::net::UnixListener, PathBuf),
 }
 
 impl Listener {
@@ -62,16 +62,36 @@ impl Listener {
         }
     }
 
-    /// The next connection, taken off this runtime so that another can have it.
-    pub(super) async fn accept(&self) -> io::Result<Socket> {
+    /// The same socket for one of several runtimes that accept from it: the current one.
+    pub(super) fn share(&self) -> io::Result<Door> {
+        match self {
+            Self::Tcp(listener) => TcpListener::from_std(listener.try_clone()?).map(Door::Tcp),
+            #[cfg(unix)]
+            Self::Unix(listener, _) => {
+                UnixListener::from_std(listener.try_clone()?).map(Door::Unix)
+            }
+        }
+    }
+}
+
+/// A [`Listener`] on a runtime.
+#[derive(Debug)]
+pub(super) enum Door {
+    Tcp(TcpListener),
+    #[cfg(unix)]
+    Unix(UnixListener),
+}
+
+impl Door {
+    /// The next connection. Cancel-safe.
+    pub(super) async fn accept(&self) -> io::Result<Client> {
         match self {
             Self::Tcp(listener) => {
                 let (stream, _) = listener.accept().await?;
-                stream.set_nodelay(true)?;
-                stream.into_std().map(Socket::Tcp)
+                Ok(Client::Tcp(stream))
             }
             #[cfg(unix)]
-            Self::Unix(listener, _) => next_of_owner(listener).await?.into_std().map(Socket::Unix),
+            Self::Unix(listener) => next_of_owner(listener).await.map(Client::Unix),
         }
     }
 }
@@ -86,12 +106,42 @@ impl Drop for Listener {
     }
 }
 
-/// An accepted connection on its way to a worker.
+/// An accepted connection.
+#[derive(Debug)]
+pub(super) enum Client {
+    Tcp(TcpStream),
+    #[cfg(unix)]
+    Unix(UnixStream),
+}
+
+impl Client {
+    /// Takes it off its runtime, so that another can have it.
+    pub(super) fn leave(self) -> io::Result<Socket> {
+        match self {
+            Self::Tcp(stream) => stream.into_std().map(Socket::Tcp),
+            #[cfg(unix)]
+            Self::Unix(stream) => stream.into_std().map(Socket::Unix),
+        }
+    }
+}
+
+/// An accepted connection on its way to another runtime.
 #[derive(Debug)]
 pub(super) enum Socket {
     Tcp(std::net::TcpStream),
     #[cfg(unix)]
     Unix(std::os::unix::net::UnixStream),
+}
+
+impl Socket {
+    /// Gives it to the current runtime.
+    pub(super) fn join(self) -> io::Result<Client> {
+        match self {
+            Self::Tcp(stream) => TcpStream::from_std(stream).map(Client::Tcp),
+            #[cfg(unix)]
+            Self::Unix(stream) => UnixStream::from_std(stream).map(Client::Unix),
+        }
+    }
 }
 
 /// The address can't be listened on.
@@ -132,7 +182,7 @@ fn warn_of_stranger(uid: Option<u32>) {
 }
 
 /// What is set here, accepted connections inherit.
-fn bind_tcp(address: SocketAddr) -> io::Result<TcpListener> {
+fn bind_tcp(address: SocketAddr) -> io::Result<std::net::TcpListener> {
     let socket = if address.is_ipv4() {
         TcpSocket::new_v4()?
     } else {
@@ -142,8 +192,9 @@ fn bind_tcp(address: SocketAddr) -> io::Result<TcpListener> {
     #[cfg(unix)]
     socket.set_reuseaddr(true)?;
     socket.set_send_buffer_size(SEND_BUFFER)?;
+    socket.set_nodelay(true)?;
     socket.bind(address)?;
-    socket.listen(BACKLOG)
+    socket.listen(BACKLOG)?.into_std()
 }
 
 /// What the system keeps of a response that a client doesn't read, in bytes. Left to itself it keeps megabytes, and tells of
@@ -169,7 +220,7 @@ async fn bind_unix(path: PathBuf) -> io::Result<Listener> {
         .rand_bytes(4)
         .tempdir_in(folder.unwrap_or_else(|| Path::new(".")))?;
     let unready = private.path().join("s");
-    let listener = UnixListener::bind(&unready)?;
+    let listener = UnixListener::bind(&unready)?.into_std()?;
     std::fs::set_permissions(&unready, std::fs::Permissions::from_mode(0o600))?;
     // A hard link, unlike a rename, replaces nothing that another has put there meanwhile.
     std::fs::hard_link(&unready, &path)?;

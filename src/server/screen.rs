@@ -15,13 +15,14 @@ mod head;
 mod linger;
 
 use std::{
+    future::poll_fn,
     io::{self, IoSlice},
     mem::MaybeUninit,
     pin::Pin,
     task::{Context, Poll, ready},
 };
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, ReadBuf};
 
 pub(super) use self::answers::{Answering, Answers};
 use self::{answers::End, linger::Linger};
@@ -48,6 +49,37 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Screened<S> {
             fault: None,
             end: End::of(answers),
             linger: None,
+        }
+    }
+
+    /// Waits until the client sends something that hyper is to see, and keeps it.
+    ///
+    /// # Errors
+    /// Those of the connection.
+    pub(super) async fn arrival(&mut self) -> io::Result<Arrival> {
+        poll_fn(|cx| self.poll_arrival(cx)).await
+    }
+
+    /// Ends a connection on which nothing is under way.
+    ///
+    /// # Errors
+    /// Those of the connection.
+    pub(super) async fn close(mut self) -> io::Result<()> {
+        self.stream.shutdown().await
+    }
+
+    fn poll_arrival(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Arrival>> {
+        loop {
+            if self.framing.is_frames() {
+                return Poll::Ready(Ok(Arrival::Frames));
+            }
+            if self.held.has_some() {
+                return Poll::Ready(Ok(Arrival::Request));
+            }
+            if self.end.has_come {
+                return Poll::Ready(Ok(Arrival::End));
+            }
+            ready!(self.fill_held(cx))?;
         }
     }
 
@@ -87,6 +119,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Screened<S> {
 
     /// Notes what came of a read; `kept` of the bytes that passed are held.
     fn note(&mut self, kept: usize, fault: Option<Fault>) {
+        self.end.asked(self.framing.heads() + usize::from(fault.is_some()));
         let Some(fault) = fault else {
             return;
         };
@@ -174,13 +207,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Screened<S> {
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        // hyper comes here with nothing left to write.
-        this.end.written();
-        Pin::new(&mut this.stream).poll_flush(cx)
+        let flushed = Pin::new(&mut this.stream).poll_flush(cx);
+        if flushed.is_ready() {
+            // hyper comes here with nothing left to write.
+            this.end.written();
+        }
+        flushed
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
+        this.end.closing();
         if this.linger.is_none() {
             ready!(Pin::new(&mut this.stream).poll_shutdown(cx))?;
             if !this.is_unread() {
@@ -190,6 +227,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Screened<S> {
         let linger = this.linger.get_or_insert_with(Linger::begin);
         linger.poll(&mut this.stream, cx)
     }
+}
+
+/// What comes from a client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Arrival {
+    /// Of HTTP/1.
+    Request,
+    /// HTTP/2.
+    Frames,
+    /// Nothing more.
+    End,
 }
 
 /// Bytes between the socket and hyper.
@@ -205,6 +253,11 @@ struct Held {
 impl Held {
     fn is_empty(&self) -> bool {
         self.bytes.is_empty()
+    }
+
+    /// Is there something that may pass?
+    fn has_some(&self) -> bool {
+        self.given < self.passed
     }
 
     /// Gives what may pass, as much as fits.

@@ -22,14 +22,41 @@ pub(in crate::server) struct Answers(Arc<State>);
 
 #[derive(Debug, Default)]
 struct State {
+    begun: AtomicUsize,
     finished: AtomicUsize,
+    /// How many of them the socket has taken.
+    written: AtomicUsize,
+    /// How many requests have passed the screen.
+    requests: AtomicUsize,
+    /// Has a share for each request body that is still there.
+    bodies: Arc<()>,
     is_refused: AtomicBool,
+    is_closing: AtomicBool,
 }
 
 impl Answers {
     /// To be kept until hyper has all of an answer.
     pub(in crate::server) fn begin(&self) -> Answering {
+        self.0.begun.fetch_add(1, Ordering::Relaxed);
         Answering(self.clone())
+    }
+
+    /// How many have begun.
+    pub(in crate::server) fn begun(&self) -> usize {
+        self.0.begun.load(Ordering::Relaxed)
+    }
+
+    /// To be kept as long as a request body is there, which an answer may overtake.
+    pub(in crate::server) fn share(&self) -> Arc<()> {
+        Arc::clone(&self.0.bodies)
+    }
+
+    /// Has a client of HTTP/1 the answers to all that it has asked, so that nothing is under way?
+    pub(in crate::server) fn are_written(&self) -> bool {
+        let requests = self.0.requests.load(Ordering::Relaxed);
+        self.0.written.load(Ordering::Relaxed) == requests
+            && Arc::strong_count(&self.0.bodies) == 1
+            && !self.0.is_closing.load(Ordering::Relaxed)
     }
 
     /// The connection ends with this answer, whatever the client goes on to send.
@@ -53,8 +80,6 @@ impl Drop for Answering {
 pub(super) struct End {
     pub(super) has_come: bool,
     answers: Answers,
-    /// How many of them the socket has taken.
-    written: usize,
     grace: Option<Grace>,
 }
 
@@ -63,13 +88,22 @@ impl End {
         Self {
             has_come: false,
             answers,
-            written: 0,
             grace: None,
         }
     }
 
     pub(super) fn is_refused(&self) -> bool {
         self.answers.0.is_refused.load(Ordering::Relaxed)
+    }
+
+    /// So many requests have passed.
+    pub(super) fn asked(&self, requests: usize) {
+        self.answers.0.requests.store(requests, Ordering::Relaxed);
+    }
+
+    /// What comes next is the connection's end.
+    pub(super) fn closing(&self) {
+        self.answers.0.is_closing.store(true, Ordering::Relaxed);
     }
 
     /// Who takes bytes is there.
@@ -80,13 +114,14 @@ impl End {
     }
 
     /// What hyper had to write is written.
-    pub(super) fn written(&mut self) {
-        self.written = self.answers.0.finished.load(Ordering::Relaxed);
+    pub(super) fn written(&self) {
+        let finished = self.answers.0.finished.load(Ordering::Relaxed);
+        self.answers.0.written.store(finished, Ordering::Relaxed);
     }
 
     /// Is ready when nothing is due any more of the answers to so many requests, or it has taken too long.
     pub(super) fn poll_told(&mut self, requests: usize, cx: &mut Context<'_>) -> Poll<()> {
-        let next = self.written;
+        let next = self.answers.0.written.load(Ordering::Relaxed);
         if next >= requests {
             return Poll::Ready(());
         }
