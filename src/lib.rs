@@ -45,4 +45,5 @@ pub mod stand_in_login;
 pub mod target;
 pub mod telemetry;
 pub mod throttle;
+pub mod turn;
 pub mod upstream;

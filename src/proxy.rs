@@ -26,14 +26,14 @@ use crate::{
         BoxError, Outgoing, Patient, Progress, REPLAY_LIMIT, Replay, ReplayHandle, whole::Whole,
     },
     error::{Chain, Error},
-    guard::{Admitted, Guard, Visitor},
+    guard::{Guard, Visitor},
     headers,
     places::{Place, Places},
     rewrite::{self, Links, Rewrite, Rewritten},
     route::{Outbound, Routes},
     server::breaker::Breaker,
     stand_in_login::Question,
-    upstream::{self, HttpClient, Received},
+    upstream::{self, HttpClient},
 };
 
 /// One worker's proxy: what all workers share, and a client of its own. A cheap handle.
@@ -77,32 +77,42 @@ impl Proxy {
     /// `breaker` is armed while a body is under way whose client has no other way to notice that it broke.
     ///
     /// Cancel-safe: dropping the future gives up the request upstream.
-    pub async fn handle(
-        &self,
+    // Here and below an `async fn` would hold what it is given twice, and what is held is moved about.
+    pub fn handle<'a>(
+        &'a self,
         request: Request<Whole>,
         breaker: &Breaker,
-    ) -> Response<Logged<Reply>> {
+    ) -> impl Future<Output = Response<Logged<Reply>>> + use<'a> {
         let mut record = Record::start(&request, breaker);
         let is_head = request.method() == Method::HEAD;
         let mut page = None;
-        let result = match self.shared.guard.meet(request) {
-            Ok(visitor) => {
-                page = visitor.page().cloned();
-                self.answer(visitor, &mut record).await
+        let course = self.receive(request, &mut page);
+        async move {
+            let result = match course {
+                Ok(Course::Outbound(outbound, body)) => {
+                    let forwarded = self.forward(outbound, body, &mut record).await;
+                    forwarded.map(|response| (response, Source::Upstream))
+                }
+                Ok(Course::Question(asked)) => {
+                    let (question, visitor) = *asked;
+                    let answered = Box::pin(question.answer(visitor)).await;
+                    answered.map(|response| (response, Source::Proxy))
+                }
+                Ok(Course::Preflight(response)) => Ok((response, Source::Proxy)),
+                Err(error) => Err(error),
+            };
+            let (mut response, source) =
+                result.unwrap_or_else(|error| (refusal(&error), Source::Proxy));
+            if let Some(page) = page {
+                allow(response.headers_mut(), page);
             }
-            Err(error) => Err(error),
-        };
-        let (mut response, source) =
-            result.unwrap_or_else(|error| (refusal(&error), Source::Proxy));
-        if let Some(page) = page {
-            allow(response.headers_mut(), page);
+            if is_head && matches!(source, Source::Proxy) {
+                // hyper would send it over HTTP/2, and clients break off the stream.
+                *response.body_mut() = Reply::from(Vec::new());
+            }
+            let status = response.status();
+            response.map(|body| record.body(status, source, body))
         }
-        if is_head && matches!(source, Source::Proxy) {
-            // hyper would send it over HTTP/2, and clients break off the stream.
-            *response.body_mut() = Reply::from(Vec::new());
-        }
-        let status = response.status();
-        response.map(|body| record.body(status, source, body))
     }
 
     /// Answers a request that is not to be read, `request` being what is known of it.
@@ -119,115 +129,133 @@ impl Proxy {
         response.map(|body| record.body(status, Source::Proxy, body))
     }
 
-    /// Preflights and sign-ins get an answer of the proxy, for which nobody needs the client key; all else is forwarded.
-    async fn answer(
+    /// Lets a request in and resolves where it goes. Preflights and sign-ins get an answer of the proxy, for which nobody needs the
+    /// client key.
+    fn receive(
         &self,
-        visitor: Visitor<Whole>,
-        record: &mut Record,
-    ) -> Result<(Response<Reply>, Source), Error> {
+        request: Request<Whole>,
+        page: &mut Option<HeaderValue>,
+    ) -> Result<Course<'_>, Error> {
+        let visitor = self.shared.guard.meet(request)?;
+        *page = visitor.page().cloned();
         if visitor.is_preflight() {
-            return Ok((preflight(&visitor), Source::Proxy));
+            return Ok(Course::Preflight(preflight(&visitor)));
         }
         if self.shared.stand_in_login
             && let Some(question) = Question::of(visitor.request())
         {
-            let response = question.answer(visitor).await?;
-            return Ok((response, Source::Proxy));
+            return Ok(Course::Question(Box::new((question, visitor))));
         }
         let admitted = self.shared.guard.recognise(visitor)?;
-        let response = self.forward(admitted, record).await?;
-        Ok((response, Source::Upstream))
+        let (outbound, body) = self.shared.routes.resolve(admitted)?;
+        Ok(Course::Outbound(outbound, body))
     }
 
-    /// Resolve, strip, wait for the rate limit, authorize, send, answer, rewrite: the path of every request that was admitted.
-    async fn forward(
-        &self,
-        admitted: Admitted<Whole>,
-        record: &mut Record,
-    ) -> Result<Response<Reply>, Error> {
-        let (mut outbound, body) = self.shared.routes.resolve(admitted)?;
-        if let Some(name) = outbound.customer() {
-            record.note_customer(name);
-        }
-        let scope = outbound.scope();
-        let client = rewrite::negotiate(outbound.headers_mut(), scope);
-        let mut admission = outbound.admit(record.connection()).await?;
+    /// Strip, wait for the rate limit, authorize, send, answer, rewrite: the path of every request that was admitted and has a route.
+    fn forward<'a>(
+        &'a self,
+        mut outbound: Outbound<'a>,
+        body: Whole,
+        record: &'a mut Record,
+    ) -> impl Future<Output = Result<Response<Reply>, Error>> {
+        async move {
+            if let Some(name) = outbound.customer() {
+                record.note_customer(name);
+            }
+            let scope = outbound.scope();
+            let client = rewrite::negotiate(outbound.headers_mut(), scope);
+            let mut admission = outbound.admit(record.connection()).await?;
 
-        let (upload, kept) = Upload::of(Patient::new(body, self.shared.stall));
-        let (mut response, mut place) = self.send(&outbound, upload, &kept, record).await?;
-        loop {
-            if response.status() == StatusCode::TOO_MANY_REQUESTS {
-                // Who waits for a rate limit takes no place away from those whom it doesn't concern.
-                place = None;
+            let (upload, kept) = Upload::of(Patient::new(body, self.shared.stall));
+            let (mut response, mut place) = self.send(&outbound, upload, &kept, record).await?;
+            loop {
+                if response.status() == StatusCode::TOO_MANY_REQUESTS {
+                    // Who waits for a rate limit takes no place away from those whom it doesn't concern.
+                    place = None;
+                }
+                if !admission.again(&response, kept.is_whole()).await {
+                    break;
+                }
+                let Some(upload) = kept.upload() else {
+                    break;
+                };
+                drop(response);
+                (response, place) = self.send(&outbound, upload, &kept, record).await?;
             }
-            if !admission.again(&response, kept.is_whole()).await {
-                break;
-            }
-            let Some(upload) = kept.upload() else {
-                break;
+
+            *response.version_mut() = Version::HTTP_11;
+            headers::strip_response(response.headers_mut());
+            admission.tell(response.headers_mut());
+            let rewrite = Rewrite {
+                links: &self.shared.links,
+                local: outbound.local(),
+                scope,
+                client,
             };
-            drop(response);
-            (response, place) = self.send(&outbound, upload, &kept, record).await?;
+            Ok(rewrite
+                .response(outbound.method(), response)
+                .map(|body| Reply::Upstream(body, place)))
         }
-
-        *response.version_mut() = Version::HTTP_11;
-        headers::strip_response(response.headers_mut());
-        admission.tell(response.headers_mut());
-        let rewrite = Rewrite {
-            links: &self.shared.links,
-            local: outbound.local(),
-            scope,
-            client,
-        };
-        Ok(rewrite
-            .response(outbound.method(), response)
-            .map(|body| Reply::Upstream(body, place)))
     }
 
     /// Authorize and send; once more with another token, if upstream refused the first.
-    async fn send(
+    fn send<'a>(
+        &'a self,
+        outbound: &'a Outbound<'_>,
+        upload: Upload,
+        kept: &'a Kept,
+        record: &'a mut Record,
+    ) -> impl Future<Output = Result<(Answer, Option<Place>), Error>> {
+        async move {
+            let tokens = &self.shared.tokens;
+            let token = tokens.get(outbound.identity(), outbound.key()).await?;
+            record.note_token(token.age());
+            let place = self.shared.places.take().await?;
+            let answer = self
+                .send_as(&token, outbound, &upload.progress, upload.body)
+                .await?;
+            let Some(refused) = Refused::of(&answer) else {
+                return Ok((answer, Some(place)));
+            };
+            // A token may be long in coming; nobody whom it doesn't concern waits for it.
+            drop(place);
+            let again = self.send_again(outbound, token, refused, answer, kept, record);
+            Box::pin(again).await
+        }
+    }
+
+    fn send_as<'a>(
+        &'a self,
+        token: &AccessToken,
+        outbound: &Outbound<'_>,
+        progress: &'a Progress,
+        body: Outgoing,
+    ) -> impl Future<Output = Result<Answer, Error>> + use<'a> {
+        let authorized = outbound.authorize(token, body);
+        self.client.send(authorized, progress)
+    }
+
+    /// With a newer token; `answer` is upstream's to the one before.
+    async fn send_again(
         &self,
         outbound: &Outbound<'_>,
-        upload: Upload,
+        token: Arc<AccessToken>,
+        refused: Refused,
+        answer: Answer,
         kept: &Kept,
         record: &mut Record,
-    ) -> Result<(Response<Patient<Received>>, Option<Place>), Error> {
-        let token = self
-            .shared
-            .tokens
-            .get(outbound.identity(), outbound.key())
-            .await?;
-        record.note_token(token.age());
-        let place = self.shared.places.take().await?;
-        let response = self.send_as(&token, outbound, upload).await?;
-        let Some(refused) = Refused::of(&response) else {
-            return Ok((response, Some(place)));
-        };
-        // A token may be long in coming; nobody whom it doesn't concern waits for it.
-        drop(place);
+    ) -> Result<(Answer, Option<Place>), Error> {
         if let Some(newer) = self.newer(outbound, &token, refused).await?
-            && let Some(upload) = kept.upload()
+            && let Some(Upload { body, progress }) = kept.upload()
         {
             record.note_token(newer.age());
             // Its connection can carry the next one.
-            drop(response);
+            drop(answer);
             let place = self.shared.places.take().await?;
-            let response = self.send_as(&newer, outbound, upload).await?;
-            return Ok((response, Some(place)));
+            let answer = self.send_as(&newer, outbound, &progress, body).await?;
+            return Ok((answer, Some(place)));
         }
-        Ok((response, None))
-    }
-
-    async fn send_as(
-        &self,
-        token: &AccessToken,
-        outbound: &Outbound<'_>,
-        upload: Upload,
-    ) -> Result<Response<Patient<Received>>, Error> {
-        let Upload { body, progress } = upload;
-        self.client
-            .send(outbound.authorize(token, body), &progress)
-            .await
+        Ok((answer, None))
     }
 
     /// Another token than the one that upstream refused. When there is none, upstream's refusal is the answer; unless the
@@ -257,6 +285,19 @@ impl Proxy {
     }
 }
 
+/// Upstream's.
+type Answer = Response<Patient<upstream::Received>>;
+
+/// What becomes of a request.
+enum Course<'r> {
+    /// It is forwarded.
+    Outbound(Outbound<'r>, Whole),
+    /// The proxy answers it, when it has read it.
+    Question(Box<(Question, Visitor<Whole>)>),
+    /// It is answered already.
+    Preflight(Response<Reply>),
+}
+
 /// An answer of upstream that another token may cure.
 struct Refused {
     /// What that token must meet, if upstream says so.
@@ -282,7 +323,7 @@ impl Refused {
 #[derive(Debug)]
 pub enum Reply {
     /// Upstream's, its links rewritten where they have to be.
-    Upstream(Rewritten<Patient<Received>>, Option<Place>),
+    Upstream(Rewritten<Patient<upstream::Received>>, Option<Place>),
     /// One that the proxy made.
     Made(Full<Bytes>),
 }

@@ -11,7 +11,12 @@ mod pool;
 mod probe;
 pub mod tls;
 
-use std::{io, pin::pin, sync::Arc, time::Duration};
+use std::{
+    io,
+    pin::{Pin, pin},
+    sync::Arc,
+    time::Duration,
+};
 
 use http::{Request, Response};
 use http_body_util::{BodyExt, Limited};
@@ -103,21 +108,32 @@ impl HttpClient {
     ///
     /// # Errors
     /// One of the upstream variants of [`Error`].
-    pub async fn send(
-        &self,
+    pub fn send<'a>(
+        &'a self,
         request: Authorized,
+        progress: &'a Progress,
+    ) -> impl Future<Output = Result<Response<Patient<Received>>, Error>> + use<'a> {
+        let mut unsent = Some(request.into_inner());
+        async move {
+            let answer = {
+                let sending = pin!(self.pool.send(&mut unsent));
+                self.limited(sending, progress).await?
+            };
+            let answer = checked(answer)?;
+            Ok(answer.map(|body| Patient::new(body, self.response_timeout)))
+        }
+    }
+
+    async fn limited<T>(
+        &self,
+        mut sending: Pin<&mut impl Future<Output = Result<T, NoAnswer>>>,
         progress: &Progress,
-    ) -> Result<Response<Patient<Received>>, Error> {
-        let mut response = pin!(self.pool.send(request.into_inner()));
+    ) -> Result<Result<T, NoAnswer>, Error> {
         loop {
             let deadline = progress.last() + self.response_timeout;
-            match timeout_at(deadline, response.as_mut()).await {
+            match timeout_at(deadline, sending.as_mut()).await {
                 Ok(Err(_)) if progress.has_stalled() => return Err(Error::BodyTimeout),
-                Ok(answer) => {
-                    return checked(answer).map(|answer| {
-                        answer.map(|body| Patient::new(body, self.response_timeout))
-                    });
-                }
+                Ok(outcome) => return Ok(outcome),
                 Err(_) if progress.last() + self.response_timeout > Instant::now() => {}
                 Err(_) => return Err(Error::ResponseTimeout),
             }
@@ -143,7 +159,8 @@ impl HttpClient {
         limit: usize,
     ) -> Result<Response<Vec<u8>>, Error> {
         let exchange = async {
-            let response = checked(self.pool.send(request.map(Outgoing::full)).await)?;
+            let mut unsent = Some(request.map(Outgoing::full));
+            let response = checked(self.pool.send(&mut unsent).await)?;
             let (head, body) = response.into_parts();
             let body = Limited::new(body, limit)
                 .collect()

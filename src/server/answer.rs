@@ -25,21 +25,23 @@ pub(super) struct Answerer {
 }
 
 impl Answerer {
-    pub(super) async fn answer(
+    pub(super) fn answer(
         &self,
         request: Request<Incoming>,
-    ) -> Result<Response<Told<Logged<Reply>>>, Infallible> {
+    ) -> impl Future<Output = Result<Response<Told<Logged<Reply>>>, Infallible>> {
         let answering = self.answers.begin();
         let version = request.version();
-        let mut response = match Fault::noted(&request) {
-            Some(fault) => self.proxy.refuse(&request, &self.breaker, &fault.into()),
-            None => self.forward(request).await,
-        };
-        if version <= Version::HTTP_11 && is_refusal(&response) {
-            close_after(&mut response);
-            self.answers.refuse();
+        async move {
+            let mut response = match Fault::noted(&request) {
+                Some(fault) => self.proxy.refuse(&request, &self.breaker, &fault.into()),
+                None => self.forward(request).await,
+            };
+            if version <= Version::HTTP_11 && is_refusal(&response) {
+                close_after(&mut response);
+                self.answers.refuse();
+            }
+            Ok(response.map(|body| Told::new(body, answering)))
         }
-        Ok(response.map(|body| Told::new(body, answering)))
     }
 
     fn forward(&self, request: Request<Incoming>) -> impl Future<Output = Response<Logged<Reply>>> {

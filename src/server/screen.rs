@@ -119,7 +119,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Screened<S> {
 
     /// Notes what came of a read; `kept` of the bytes that passed are held.
     fn note(&mut self, kept: usize, fault: Option<Fault>) {
-        self.end.asked(self.framing.heads() + usize::from(fault.is_some()));
+        self.end
+            .asked(self.framing.heads() + usize::from(fault.is_some()));
         let Some(fault) = fault else {
             return;
         };

@@ -54,31 +54,36 @@ impl Connection {
     ///
     /// # Errors
     /// With the request, if nothing of it was sent.
-    pub(super) async fn send(
+    pub(super) fn send(
         mut self: Box<Self>,
         request: Request<Outgoing>,
         lane: &Arc<Lane>,
-    ) -> Result<Response<Received>, TrySendError<Request<Outgoing>>> {
-        let mut answer = pin!(self.sender.try_send_request(request));
-        let answer = poll_fn(|cx| {
-            self.drive(cx);
-            answer.as_mut().poll(cx)
-        })
-        .await?;
-        let version = answer.version();
-        Ok(answer.map(|body| Received {
-            body: Whole::new(body, version),
-            loan: Some(Loan {
-                connection: Some(self),
-                lane: Arc::clone(lane),
-            }),
-        }))
+    ) -> impl Future<Output = Result<Response<Received>, TrySendError<Request<Outgoing>>>> {
+        let answer = self.sender.try_send_request(request);
+        async move {
+            let mut answer = pin!(answer);
+            let answer = poll_fn(|cx| {
+                self.drive(cx);
+                answer.as_mut().poll(cx)
+            })
+            .await?;
+            let version = answer.version();
+            Ok(answer.map(|body| Received {
+                body: Whole::new(body, version),
+                loan: Some(Loan {
+                    connection: Some(self),
+                    lane: Arc::clone(lane),
+                }),
+            }))
+        }
     }
 
     /// Can it carry another request? Not when the other end has closed it, or has sent something that nobody asked for. `waker` is
-    /// woken when that may have changed.
-    pub(super) fn is_sound(&mut self, waker: &Waker) -> bool {
-        self.gaze.look();
+    /// woken when that may have changed. What the runtime has heard of is known; the system is asked for what it `may_have_missed`.
+    pub(super) fn is_sound(&mut self, waker: &Waker, may_have_missed: bool) -> bool {
+        if may_have_missed {
+            self.gaze.look();
+        }
         self.is_free(waker)
     }
 
@@ -101,12 +106,12 @@ impl Connection {
     }
 }
 
-/// Makes a request one for HTTP/1: origin-form (RFC 9112 §3.2.1), and `Host`. Gives the target back.
-pub(super) fn address(request: &mut Request<Outgoing>, host: &HeaderValue) -> Uri {
+/// Makes a request one for HTTP/1: origin-form (RFC 9112 §3.2.1), and `Host`.
+pub(super) fn address(request: &mut Request<Outgoing>, host: &HeaderValue) {
     let headers = request.headers_mut();
     headers.entry(HOST).or_insert_with(|| host.clone());
-    let path = request.uri().path_and_query().cloned();
-    mem::replace(request.uri_mut(), path.map_or_else(Uri::default, Uri::from))
+    let path = mem::take(request.uri_mut()).into_parts().path_and_query;
+    *request.uri_mut() = path.map_or_else(Uri::default, Uri::from);
 }
 
 /// The body of an answer; it drives the connection that it comes on, and gives it back.

@@ -2,14 +2,14 @@
 
 use std::{
     collections::VecDeque,
-    fmt, io,
+    fmt, io, mem,
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
     task::{Wake, Waker},
     time::Duration,
 };
 
 use http::{
-    HeaderValue,
+    HeaderValue, Request, Uri,
     uri::{Authority, Scheme},
 };
 use hyper::client::conn::http2;
@@ -19,7 +19,7 @@ use tokio::{
 };
 
 use super::{http1::Connection, opener::Opener};
-use crate::body::Outgoing;
+use crate::{body::Outgoing, turn::Turn};
 
 /// Hands out connections to one origin.
 #[derive(Debug)]
@@ -60,6 +60,14 @@ struct State {
 struct Resting {
     connection: Box<Connection>,
     since: Instant,
+    turn: Turn,
+}
+
+impl Resting {
+    /// Can it carry a request? `waker` is woken when that may have changed.
+    fn is_sound(&mut self, waker: &Waker) -> bool {
+        self.since.elapsed() < REST && self.connection.is_sound(waker, !self.turn.is_over())
+    }
 }
 
 /// What carries a request.
@@ -96,6 +104,15 @@ impl Lane {
 
     pub(super) fn leads_to(&self, scheme: &Scheme, authority: &Authority) -> bool {
         self.authority == *authority && self.scheme == *scheme
+    }
+
+    /// Gives a request the whole target again, which HTTP/1 has left out.
+    pub(super) fn address(&self, request: &mut Request<Outgoing>) {
+        let mut parts = mem::take(request.uri_mut()).into_parts();
+        parts.scheme = Some(self.scheme.clone());
+        parts.authority = Some(self.authority.clone());
+        // With a path from a target that had all of these, it is one.
+        *request.uri_mut() = Uri::from_parts(parts).unwrap_or_default();
     }
 
     /// Wakes who looks after the connections that rest.
@@ -151,7 +168,7 @@ impl Lane {
         loop {
             let mut resting = state.resting.pop_back()?;
             // It belongs to the request from here on; nobody else is to be woken.
-            if resting.since.elapsed() < REST && resting.connection.is_sound(Waker::noop()) {
+            if resting.is_sound(Waker::noop()) {
                 return Some(Ready::Http1(resting.connection));
             }
         }
@@ -166,6 +183,7 @@ impl Lane {
         state.resting.push_back(Resting {
             connection,
             since: Instant::now(),
+            turn: Turn::now(),
         });
         if !state.is_looked_after {
             state.is_looked_after = true;
@@ -293,9 +311,9 @@ async fn look_after(lane: Weak<Lane>, bell: Arc<Bell>) {
             return;
         };
         let mut state = lane.state();
-        state.resting.retain_mut(|resting| {
-            resting.since.elapsed() < REST && resting.connection.is_sound(&lane.waker)
-        });
+        state
+            .resting
+            .retain_mut(|resting| resting.is_sound(&lane.waker));
         if state.resting.is_empty() {
             state.is_looked_after = false;
             return;

@@ -66,28 +66,29 @@ impl Pool {
         self.opener.connector.outage(origin)
     }
 
-    /// Sends a request. Once more, if nothing of it was sent because the connection it was meant for had just ended.
+    /// Sends a request, which is there until it is sent. Once more, if nothing of it was sent because the connection it was meant
+    /// for had just ended.
     pub(super) async fn send(
         &self,
-        mut request: Request<Outgoing>,
+        unsent: &mut Option<Request<Outgoing>>,
     ) -> Result<Response<Received>, NoAnswer> {
         loop {
-            let lane = self.lane(request.uri())?;
+            let lane = self.lane(unsent.as_ref().map(Request::uri))?;
             let found = lane.take(&self.opener).await?;
             let is_used = found.is_used;
-            match exchange(found, request, &lane).await {
-                Ok(response) => return Ok(response),
-                Err(failed) => match failed.unsent {
-                    Some(unsent) if is_used => request = unsent,
-                    _ => return Err(NoAnswer::Broken(failed.error)),
-                },
+            match exchange(found, unsent, &lane).await {
+                Err(NoAnswer::Broken(_)) if is_used && unsent.is_some() => {}
+                outcome => return outcome,
             }
         }
     }
 
     /// The connections to where a request goes.
-    fn lane(&self, target: &Uri) -> Result<Arc<Lane>, NoAnswer> {
-        let (Some(scheme), Some(authority)) = (target.scheme(), target.authority()) else {
+    fn lane(&self, target: Option<&Uri>) -> Result<Arc<Lane>, NoAnswer> {
+        let (Some(scheme), Some(authority)) = (
+            target.and_then(Uri::scheme),
+            target.and_then(Uri::authority),
+        ) else {
             return Err(NoAnswer::Unreachable("the target has no origin".into()));
         };
         let now = Clocks::now();
@@ -123,45 +124,40 @@ impl From<Failure> for NoAnswer {
     }
 }
 
+/// Sends what is there to be sent; what nothing was sent of is there again.
 async fn exchange(
     found: Found,
-    mut request: Request<Outgoing>,
+    unsent: &mut Option<Request<Outgoing>>,
     lane: &Arc<Lane>,
-) -> Result<Response<Received>, Failed> {
+) -> Result<Response<Received>, NoAnswer> {
+    let Some(mut request) = unsent.take() else {
+        return Err(NoAnswer::Unreachable("there is no request".into()));
+    };
     match found.ready {
         Ready::Http1(connection) => {
-            let target = http1::address(&mut request, lane.host());
+            http1::address(&mut request, lane.host());
             let answer = connection.send(request, lane).await;
-            answer.map_err(|error| Failed::of(error).readdressed(target))
+            answer.map_err(|error| {
+                let broken = broken(error, unsent);
+                // The next connection may speak another protocol.
+                unsent.iter_mut().for_each(|unsent| lane.address(unsent));
+                broken
+            })
         }
         Ready::Http2(mut shared) => {
-            let answer = shared.try_send_request(request).await.map_err(Failed::of)?;
+            let answer = shared.try_send_request(request).await;
+            let answer = answer.map_err(|error| broken(error, unsent))?;
             Ok(answer.map(|body| Received::of_stream(Whole::new(body, Version::HTTP_2))))
         }
     }
 }
 
-/// An exchange that has failed, and its request, if nothing of it was sent.
-struct Failed {
-    unsent: Option<Request<Outgoing>>,
-    error: hyper::Error,
-}
-
-impl Failed {
-    fn of(mut error: TrySendError<Request<Outgoing>>) -> Self {
-        Self {
-            unsent: error.take_message(),
-            error: error.into_error(),
-        }
-    }
-
-    /// The next connection may speak another protocol.
-    fn readdressed(mut self, target: Uri) -> Self {
-        if let Some(unsent) = &mut self.unsent {
-            *unsent.uri_mut() = target;
-        }
-        self
-    }
+fn broken(
+    mut error: TrySendError<Request<Outgoing>>,
+    unsent: &mut Option<Request<Outgoing>>,
+) -> NoAnswer {
+    *unsent = error.take_message();
+    NoAnswer::Broken(error.into_error())
 }
 
 /// Both clocks at one moment.
