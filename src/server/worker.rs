@@ -8,7 +8,7 @@ use std::{
     pin::pin,
     sync::{
         Arc,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -31,6 +31,8 @@ use crate::proxy::Proxy;
 pub(super) struct Crew {
     members: Vec<Member>,
     places: Arc<Semaphore>,
+    /// Is the log told already that they can't accept?
+    is_failing: AtomicBool,
 }
 
 #[derive(Debug)]
@@ -50,7 +52,12 @@ impl Crew {
             })
             .unzip();
         let places = Arc::new(Semaphore::new(connections));
-        (Arc::new(Self { members, places }), inboxes)
+        let crew = Self {
+            members,
+            places,
+            is_failing: AtomicBool::new(false),
+        };
+        (Arc::new(crew), inboxes)
     }
 
     /// Who shall serve a connection that `worker` has accepted?
@@ -59,6 +66,15 @@ impl Crew {
         let least = (0..self.members.len()).min_by_key(open).unwrap_or(worker);
         let fair = open(&least) + open(&least) / 8 + LEAD;
         if open(&worker) > fair { least } else { worker }
+    }
+
+    /// Tells the log once of tries that fail in a row.
+    fn report(&self, error: &io::Error, pause: Duration) {
+        if self.is_failing.swap(true, Ordering::Relaxed) {
+            tracing::debug!(%error, pause_ms = pause.as_millis(), "still can't accept connections");
+        } else {
+            tracing::warn!(%error, "can't accept connections; those that are open are served on");
+        }
     }
 
     fn seat(self: &Arc<Self>, worker: usize, place: OwnedSemaphorePermit) -> Seat {
@@ -135,12 +151,13 @@ impl Worker {
             match self.door.accept().await {
                 Ok(client) => {
                     *pause = FIRST_PAUSE;
+                    self.crew.is_failing.store(false, Ordering::Relaxed);
                     return (client, place);
                 }
                 // Out of file descriptors, or a client that was gone at once: what was accepted goes on.
                 Err(error) => {
                     drop(place);
-                    report(&error, *pause);
+                    self.crew.report(&error, *pause);
                     sleep(*pause).await;
                     *pause = (*pause * 2).min(LONGEST_PAUSE);
                 }
@@ -200,15 +217,6 @@ async fn drain(stopping: &watch::Sender<bool>, grace: Duration) {
             connections = open,
             "grace time is over; what is still in flight is cut off"
         );
-    }
-}
-
-/// Tells the log once of tries that fail in a row.
-fn report(error: &io::Error, pause: Duration) {
-    if pause == FIRST_PAUSE {
-        tracing::warn!(%error, "can't accept connections; those that are open are served on");
-    } else {
-        tracing::debug!(%error, pause_ms = pause.as_millis(), "still can't accept connections");
     }
 }
 
