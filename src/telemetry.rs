@@ -1,12 +1,16 @@
 //! Logs: to standard error, as text or as one JSON object a line.
 
 pub mod lines;
+mod text;
 
 use std::io::{self, IsTerminal};
 
 use tracing_subscriber::EnvFilter;
 
-use self::lines::Lines;
+use self::{
+    lines::Lines,
+    text::{Clock, Plain},
+};
 
 /// How log lines look.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -25,12 +29,17 @@ pub fn init(format: LogFormat, verbosity: i16, usual: &str) {
         .unwrap_or_else(|_| EnvFilter::new(directives(verbosity, usual)));
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
+        .with_timer(Clock)
         .with_writer(|| Lines);
     // A second call finds the first one's subscriber in place, which is as good.
     let _ = match format {
+        LogFormat::Text if io::stderr().is_terminal() => {
+            builder.with_ansi(true).with_target(false).try_init()
+        }
         LogFormat::Text => builder
-            .with_ansi(io::stderr().is_terminal())
+            .with_ansi(false)
             .with_target(false)
+            .fmt_fields(Plain)
             .try_init(),
         LogFormat::Json => builder.json().flatten_event(true).try_init(),
     };
