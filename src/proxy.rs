@@ -192,9 +192,8 @@ impl Proxy {
                 scope,
                 client,
             };
-            Ok(rewrite
-                .response(outbound.method(), response)
-                .map(|body| Reply::Upstream(body, place)))
+            let rewritten = rewrite.response(outbound.method(), response).await;
+            Ok(rewritten.map(|body| Reply::Upstream(body, place)))
         }
     }
 

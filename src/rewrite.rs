@@ -6,6 +6,7 @@
 //! back every header that was true of the old bytes only. It parses no JSON, keeps no body and knows nothing of
 //! routes: what counts as "ours" comes in as [`Links`].
 
+mod ahead;
 mod body;
 mod encodings;
 mod fields;
@@ -54,7 +55,13 @@ impl Rewrite<'_> {
     /// With [`Scope::Off`] the answer comes back as it is: the client's own `Accept-Encoding` went upstream, so even
     /// its coding is upstream's reply to the client. The body fails with a [`GunzipError`] where gzip that must be
     /// decoded is cut short or corrupt, and otherwise as the body inside does.
-    pub fn response<B>(&self, method: &Method, response: Response<B>) -> Response<Rewritten<B>>
+    ///
+    /// A short body is waited for, so that its length can be told.
+    pub async fn response<B>(
+        &self,
+        method: &Method,
+        response: Response<B>,
+    ) -> Response<Rewritten<B>>
     where
         B: Body<Data = Bytes> + Unpin,
         B::Error: Into<BoxError>,
@@ -72,17 +79,34 @@ impl Rewrite<'_> {
         let body = if has_no_content(method, head.status) {
             Rewritten::plain(body)
         } else {
-            self.body(change, body)
+            self.body(change, body).await
         };
         Response::from_parts(head, body)
     }
 
-    fn body<B>(&self, change: Change, body: B) -> Rewritten<B> {
+    async fn body<B>(&self, change: Change, body: B) -> Rewritten<B>
+    where
+        B: Body<Data = Bytes> + Unpin,
+        B::Error: Into<BoxError>,
+    {
         let fields = || Fields::new(Arc::clone(self.links), self.local, self.scope);
+        let length = body.size_hint().exact();
+        let is_short = length.is_some_and(|length| length <= ahead::SHORT as u64);
         match (change.decode, change.rewrite) {
             (false, false) => Rewritten::plain(body),
+            (true, false) if is_short => {
+                Rewritten::begun(ahead::read(Gunzip::new(body)).await, Rewritten::gunzip)
+            }
             (true, false) => Rewritten::gunzip(Gunzip::new(body)),
+            (false, true) if is_short => {
+                let body = Linked::new(body, fields());
+                Rewritten::begun(ahead::read(body).await, Rewritten::linked)
+            }
             (false, true) => Rewritten::linked(Linked::new(body, fields())),
+            (true, true) if is_short => {
+                let body = Linked::new(Gunzip::new(body), fields());
+                Rewritten::begun(ahead::read(body).await, Rewritten::both)
+            }
             (true, true) => Rewritten::both(Linked::new(Gunzip::new(body), fields())),
         }
     }
@@ -141,7 +165,7 @@ mod tests {
     use http::{HeaderMap, HeaderName, HeaderValue};
     use http_body::Frame;
 
-    use super::script::{Script, drain, gzip};
+    use super::script::{Script, drain, gzip, now};
     use super::*;
 
     const LOCAL: &str = "http://localhost:8080";
@@ -190,7 +214,7 @@ mod tests {
             let mut response = Response::new(Script::chunks([self.body.clone()]));
             *response.status_mut() = StatusCode::from_u16(self.status).unwrap();
             *response.headers_mut() = map(self.headers);
-            rewrite.response(&self.method, response)
+            now(rewrite.response(&self.method, response))
         }
 
         /// Checks the answer's headers, apart from `Vary`, and its body.
@@ -490,7 +514,15 @@ mod tests {
         assert_eq!(response.body().size_hint().exact(), Some(PAGE.len() as u64));
         assert!(!response.body().is_end_stream());
         let changed = Answer::default().rewritten();
-        assert_eq!(changed.body().size_hint().exact(), None);
+        assert_eq!(
+            changed.body().size_hint().exact(),
+            Some(PAGE_HERE.len() as u64)
+        );
+        let long = Answer {
+            body: PAGE.repeat(1000).into(),
+            ..Answer::default()
+        };
+        assert_eq!(long.rewritten().body().size_hint().exact(), None);
         let empty = Answer {
             body: Vec::new(),
             ..Answer::default()
@@ -516,7 +548,7 @@ mod tests {
             response
                 .headers_mut()
                 .insert("content-type", HeaderValue::from_static(content_type));
-            let drained = drain(rewrite.response(&Method::GET, response).into_body());
+            let drained = drain(now(rewrite.response(&Method::GET, response)).into_body());
             assert_eq!(
                 drained.trailers.as_ref().map(HeaderMap::len),
                 Some(kept),

@@ -1,6 +1,7 @@
 //! The body of a rewritten answer: the one inside as it is, decoded, searched, or both.
 
 use std::collections::VecDeque;
+use std::mem;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
@@ -8,6 +9,7 @@ use bytes::{Bytes, BytesMut};
 use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
 
+use super::ahead::Ahead;
 use super::fields::Fields;
 use super::gunzip::Gunzip;
 use super::{BoxError, headers};
@@ -34,6 +36,17 @@ impl<B> Rewritten<B> {
     pub(super) fn both(body: Linked<Gunzip<B>>) -> Self {
         Self(Kind::Both(Box::new(body)))
     }
+
+    /// What was read ahead of a body, and the body of its `rest`.
+    pub(super) fn begun<T>(ahead: Ahead<T>, rest: impl FnOnce(T) -> Self) -> Self {
+        Self(match ahead {
+            Ahead::Whole(data) => Kind::Whole(data),
+            Ahead::Begun(frames, body) => Kind::Begun(Box::new(Begun {
+                frames,
+                rest: body.map(rest),
+            })),
+        })
+    }
 }
 
 impl<B> Body for Rewritten<B>
@@ -53,6 +66,13 @@ where
             Kind::Gunzip(body) => Pin::new(body).poll_frame(context),
             Kind::Linked(body) => Pin::new(body).poll_frame(context),
             Kind::Both(body) => Pin::new(body).poll_frame(context),
+            Kind::Whole(data) if data.is_empty() => Poll::Ready(None),
+            Kind::Whole(data) => Poll::Ready(Some(Ok(Frame::data(mem::take(data))))),
+            Kind::Begun(begun) => match (begun.frames.pop_front(), &mut begun.rest) {
+                (Some(frame), _) => Poll::Ready(Some(frame)),
+                (None, Some(rest)) => Pin::new(rest).poll_frame(context),
+                (None, None) => Poll::Ready(None),
+            },
         }
     }
 
@@ -62,6 +82,8 @@ where
             Kind::Gunzip(body) => body.is_end_stream(),
             Kind::Linked(body) => body.is_end_stream(),
             Kind::Both(body) => body.is_end_stream(),
+            Kind::Whole(data) => data.is_empty(),
+            Kind::Begun(begun) => begun.is_over(),
         }
     }
 
@@ -71,6 +93,9 @@ where
             Kind::Gunzip(body) => body.size_hint(),
             Kind::Linked(body) => body.size_hint(),
             Kind::Both(body) => body.size_hint(),
+            Kind::Whole(data) => SizeHint::with_exact(data.len() as u64),
+            Kind::Begun(begun) if begun.is_over() => SizeHint::with_exact(0),
+            Kind::Begun(_) => SizeHint::default(),
         }
     }
 }
@@ -191,13 +216,31 @@ where
     }
 }
 
-/// All but the first are boxed, to keep the answers that only pass through small.
+/// Those that stream are boxed, to keep the answers that only pass through small.
 #[derive(Debug)]
 enum Kind<B> {
     Plain(B),
+    Whole(Bytes),
+    Begun(Box<Begun<B>>),
     Gunzip(Box<Gunzip<B>>),
     Linked(Box<Linked<B>>),
     Both(Box<Linked<Gunzip<B>>>),
+}
+
+#[derive(Debug)]
+struct Begun<B> {
+    frames: VecDeque<Result<Frame<Bytes>, BoxError>>,
+    rest: Option<Rewritten<B>>,
+}
+
+impl<B> Begun<B>
+where
+    B: Body<Data = Bytes> + Unpin,
+    B::Error: Into<BoxError>,
+{
+    fn is_over(&self) -> bool {
+        self.frames.is_empty() && self.rest.as_ref().is_none_or(Body::is_end_stream)
+    }
 }
 
 /// Bytes up to which copying pieces together is cheaper than sending them as frames of their own.

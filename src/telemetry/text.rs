@@ -1,11 +1,7 @@
 //! The text of log lines, to the byte as `tracing_subscriber` writes it where there are no colours. There is a line for each request,
 //! and its own way through a formatter for every part of every field takes longer than all the rest of it.
 
-use std::{
-    error::Error,
-    fmt,
-    time::SystemTime,
-};
+use std::{error::Error, fmt, time::SystemTime};
 
 use tracing::field::{Field, Visit};
 use tracing_subscriber::{
