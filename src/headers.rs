@@ -151,7 +151,8 @@ fn strip_connection(headers: &mut HeaderMap) {
     }
 }
 
-fn remove_where(headers: &mut HeaderMap, doomed: impl Fn(&HeaderName) -> bool) {
+/// Removes the fields with such names.
+pub(crate) fn remove_where(headers: &mut HeaderMap, doomed: impl Fn(&HeaderName) -> bool) {
     // One pass to look, which allocates nothing where there is nothing to remove.
     let names: Vec<HeaderName> = headers
         .keys()
@@ -203,9 +204,11 @@ fn is_x_claim(name: &str) -> bool {
 }
 
 fn is_method_override(name: &str) -> bool {
-    let name = name.replace('_', "-");
+    if name.contains('_') {
+        return is_method_override(&name.replace('_', "-"));
+    }
     matches!(
-        name.as_str(),
+        name,
         "x-http-method" | "x-http-method-override" | "x-method-override"
     )
 }

@@ -77,7 +77,6 @@ impl Proxy {
     /// `breaker` is armed while a body is under way whose client has no other way to notice that it broke.
     ///
     /// Cancel-safe: dropping the future gives up the request upstream.
-    // Here and below an `async fn` would hold what it is given twice, and what is held is moved about.
     pub fn handle<'a>(
         &'a self,
         request: Request<Whole>,
@@ -152,6 +151,10 @@ impl Proxy {
     }
 
     /// Strip, wait for the rate limit, authorize, send, answer, rewrite: the path of every request that was admitted and has a route.
+    #[expect(
+        clippy::manual_async_fn,
+        reason = "an `async fn` would hold what it is given twice, and what is held is moved about"
+    )]
     fn forward<'a>(
         &'a self,
         mut outbound: Outbound<'a>,
@@ -198,6 +201,10 @@ impl Proxy {
     }
 
     /// Authorize and send; once more with another token, if upstream refused the first.
+    #[expect(
+        clippy::manual_async_fn,
+        reason = "an `async fn` would hold what it is given twice, and what is held is moved about"
+    )]
     fn send<'a>(
         &'a self,
         outbound: &'a Outbound<'_>,

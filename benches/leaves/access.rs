@@ -46,7 +46,7 @@ fn off(bencher: Bencher<'_, '_>) {
 fn lines(bencher: Bencher<'_, '_>) {
     let (request, breaker) = (Sender::Curl.request(), Breaker::default());
     bencher.counter(ItemsCount::new(1u8)).bench_local(|| {
-        let mut record = Record::start(&request, breaker.clone());
+        let mut record = Record::start(&request, &breaker);
         record.note_token(std::time::Duration::from_mins(1));
         let body = Full::<bytes::Bytes>::default();
         drop(record.body(StatusCode::OK, Source::Upstream, body));

@@ -39,8 +39,11 @@ impl Whole {
     /// Has `share` for as long as it is there, if there is anything of it.
     #[must_use]
     pub fn sharing(self, share: impl FnOnce() -> Arc<()>) -> Self {
-        let _share = (!self.body.is_end_stream()).then(share);
-        Self { _share, ..self }
+        let share = (!self.body.is_end_stream()).then(share);
+        Self {
+            _share: share,
+            ..self
+        }
     }
 }
 

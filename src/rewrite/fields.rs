@@ -23,9 +23,7 @@ use super::rows::Rows;
 #[derive(Clone, Debug)]
 pub struct Fields {
     links: Arc<Links>,
-    local: Bytes,
-    /// The same with slashes escaped, for values that escape theirs.
-    local_escaped: Bytes,
+    local: Local,
     state: State,
     held: Bytes,
     rows: Option<Rows>,
@@ -35,7 +33,6 @@ impl Fields {
     /// Prepares to put `local`, such as `http://localhost:8080`, in the place of the origins in `links`.
     #[must_use]
     pub fn new(links: Arc<Links>, local: &str, scope: Scope) -> Self {
-        let local = json_escaped(local);
         let (state, rows) = match scope {
             Scope::Off => (State::Over, None),
             Scope::Fields => (State::Text, None),
@@ -43,8 +40,10 @@ impl Fields {
         };
         Self {
             links,
-            local_escaped: local.replace('/', r"\/").into(),
-            local: local.into(),
+            local: Local {
+                plain: local.into(),
+                in_json: None,
+            },
             state,
             held: Bytes::new(),
             rows,
@@ -141,14 +140,7 @@ impl Fields {
 
     fn replace(&mut self, escaped: bool, out: &mut impl FnMut(Bytes)) {
         self.state = State::Text;
-        emit(
-            if escaped {
-                self.local_escaped.clone()
-            } else {
-                self.local.clone()
-            },
-            out,
-        );
+        emit(self.local.in_json(escaped), out);
     }
 
     /// Looks for the next name in `chunk[at..]`; answers how far the chunk is done with.
@@ -164,6 +156,25 @@ impl Fields {
             self.state = State::Prefix(rest);
         }
         chunk.len()
+    }
+}
+
+/// What takes the place of an origin.
+#[derive(Clone, Debug)]
+struct Local {
+    plain: Box<str>,
+    /// As it stands in a string, and the same with slashes escaped, for values that escape theirs. Most documents need neither.
+    in_json: Option<[Bytes; 2]>,
+}
+
+impl Local {
+    fn in_json(&mut self, escaped: bool) -> Bytes {
+        let spellings = self.in_json.get_or_insert_with(|| {
+            let local = json_escaped(&self.plain);
+            let slashes_escaped = local.replace('/', r"\/");
+            [local.into(), slashes_escaped.into()]
+        });
+        spellings[usize::from(escaped)].clone()
     }
 }
 

@@ -9,6 +9,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use memchr::memchr;
 
 use super::links::Links;
+use crate::headers::remove_where;
 
 /// The content coding of a body, as far as this module can undo it.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -76,10 +77,10 @@ pub(super) fn vary_on_encoding(headers: &mut HeaderMap) {
 /// provider of some alerts failed.
 pub(super) fn is_range(head: &Parts) -> bool {
     let multipart = |value: &HeaderValue| {
+        let value = value.as_bytes();
         value
-            .as_bytes()
-            .to_ascii_lowercase()
-            .starts_with(b"multipart/byteranges")
+            .get(..RANGES.len())
+            .is_some_and(|start| start.eq_ignore_ascii_case(RANGES))
     };
     head.status == StatusCode::PARTIAL_CONTENT
         && (head.headers.contains_key(CONTENT_RANGE)
@@ -90,16 +91,18 @@ pub(super) fn is_range(head: &Parts) -> bool {
 /// declaration.
 pub(super) fn is_json(headers: &HeaderMap) -> Option<bool> {
     let value = headers.get(CONTENT_TYPE)?.to_str().unwrap_or_default();
-    let essence = value
-        .split(';')
-        .next()
-        .unwrap_or_default()
-        .trim()
-        .to_ascii_lowercase();
+    let essence = value.split(';').next().unwrap_or_default().trim();
+    let subtype = essence
+        .split_at_checked("application/".len())
+        .filter(|(kind, _)| kind.eq_ignore_ascii_case("application/"))
+        .map(|(_, subtype)| subtype);
+    let ends = |subtype: &str, suffix: &str| {
+        let start = subtype.len().saturating_sub(suffix.len());
+        subtype.is_char_boundary(start) && subtype[start..].eq_ignore_ascii_case(suffix)
+    };
     Some(
-        essence
-            .strip_prefix("application/")
-            .is_some_and(|subtype| subtype == "json" || subtype.ends_with("+json")),
+        subtype
+            .is_some_and(|subtype| subtype.eq_ignore_ascii_case("json") || ends(subtype, "+json")),
     )
 }
 
@@ -125,9 +128,7 @@ fn tokens<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item =
 }
 
 fn remove_digests(headers: &mut HeaderMap) {
-    for name in DIGESTS {
-        headers.remove(name);
-    }
+    remove_where(headers, |name| DIGESTS.contains(&name.as_str()));
 }
 
 /// One line of `Link` (RFC 8288 section 3) with our origins replaced; `None` if it has none.
@@ -170,6 +171,7 @@ fn replacement<'l>(url: &[u8], links: &Links, local: &'l str) -> Option<(usize, 
     (url.starts_with(b"/") && !url.starts_with(b"//")).then_some((0, prefix))
 }
 
+const RANGES: &[u8] = b"multipart/byteranges";
 const DIGESTS: [&str; 4] = ["content-md5", "digest", "content-digest", "repr-digest"];
 
 #[cfg(test)]

@@ -37,10 +37,13 @@ impl Class {
         let Some(family) = family else {
             return Self::OTHER;
         };
+        let Some(below) = BASES.iter().find_map(|base| canonical.strip_prefix(base)) else {
+            return Self::OTHER;
+        };
         let found = TABLE.iter().position(|row| {
             row.family == family
                 && (row.method == ANY || row.method == method)
-                && is_below(canonical, row.path)
+                && is_below(below, row.path)
         });
         found.map_or(Self::OTHER, Self)
     }
@@ -58,12 +61,9 @@ impl Class {
     }
 }
 
-/// Is a path what `pattern` says, or below it? A `*` stands for one segment; a key in parentheses is a segment of its own. Counting
+/// Is the part of a path behind its base what `pattern` says, or below it? A `*` stands for one segment; a key in parentheses is a segment of its own. Counting
 /// a list (`/$count`) is reading it.
-fn is_below(canonical: &str, pattern: &str) -> bool {
-    let Some(below) = BASES.iter().find_map(|base| canonical.strip_prefix(base)) else {
-        return false;
-    };
+fn is_below(below: &str, pattern: &str) -> bool {
     let mut segments = below
         .split(['/', '('])
         .filter(|segment| !segment.is_empty());

@@ -140,7 +140,9 @@ async fn exchange(
             answer.map_err(|error| {
                 let broken = broken(error, unsent);
                 // The next connection may speak another protocol.
-                unsent.iter_mut().for_each(|unsent| lane.address(unsent));
+                if let Some(unsent) = unsent {
+                    lane.address(unsent);
+                }
                 broken
             })
         }

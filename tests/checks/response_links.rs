@@ -1,6 +1,10 @@
 //! Links in the fields of an answer.
 
-use std::sync::{Arc, LazyLock};
+use std::{
+    pin::pin,
+    sync::{Arc, LazyLock},
+    task::{Context, Poll, Waker},
+};
 
 use bytes::Bytes;
 use defender_proxy::rewrite::{Encodings, Links, Rewrite, Scope};
@@ -22,7 +26,7 @@ pub(crate) fn response_links(answer: &Response<()>) {
             client: Encodings::of(&HeaderMap::new()),
         };
         let answer = answer.clone().map(|()| Empty::<Bytes>::new());
-        let after = rewrite.response(&Method::GET, answer);
+        let after = now(rewrite.response(&Method::GET, answer));
         for name in [LOCATION, CONTENT_LOCATION, LINK] {
             let lines = |headers: &HeaderMap| lines(headers, &name);
             let (before, after) = (lines(&before), lines(after.headers()));
@@ -36,6 +40,14 @@ pub(crate) fn response_links(answer: &Response<()>) {
                 );
             }
         }
+    }
+}
+
+/// Nothing has to be waited for.
+fn now<T>(future: impl Future<Output = T>) -> T {
+    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(output) => output,
+        Poll::Pending => panic!("it waits"),
     }
 }
 

@@ -122,7 +122,7 @@ async fn what_no_longer_holds_of_a_rewritten_body_is_taken_back() {
         for (name, value) in [
             ("etag", "W/\"v1\""),
             ("content-encoding", ""),
-            ("content-length", ""),
+            ("content-length", &got.body.len().to_string()),
             ("content-md5", ""),
             ("accept-ranges", ""),
         ] {
@@ -156,7 +156,7 @@ async fn what_still_holds_of_a_body_stays() {
     for (name, value) in [
         ("etag", "W/\"v1\""),
         ("content-encoding", ""),
-        ("content-length", ""),
+        ("content-length", "8"),
     ] {
         assert_eq!(got.header(name), value, "{name}");
     }
