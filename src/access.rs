@@ -14,6 +14,9 @@ use http_body::{Body, Frame, SizeHint};
 
 use crate::server::breaker::Breaker;
 
+/// What the lines are logged under.
+pub const TARGET: &str = "defender_proxy::access";
+
 /// What is known of a request while it is under way.
 #[derive(Debug)]
 pub struct Record {
@@ -105,7 +108,7 @@ impl Record {
 
     fn write(&self) {
         tracing::info!(
-            target: "defender_proxy::access",
+            target: TARGET,
             method = %self.method,
             path = %Redacted(&self.target),
             customer = self.customer.as_deref(),

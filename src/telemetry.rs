@@ -30,7 +30,7 @@ pub fn init(format: LogFormat, verbosity: i16, usual: &str) {
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_timer(Clock)
-        .with_writer(|| Lines);
+        .with_writer(Lines);
     // A second call finds the first one's subscriber in place, which is as good.
     let _ = match format {
         LogFormat::Text if io::stderr().is_terminal() => {

@@ -143,6 +143,7 @@ impl Setup {
             let Some(rested) = served.await? else {
                 return Ok(());
             };
+            tracing::trace!("a connection rests");
             stream = rested;
             deadline = Instant::now() + self.limits.idle;
         }

@@ -1,13 +1,18 @@
 //! Where log lines go: to standard error, those of a worker in batches.
 //!
 //! A worker answers many requests between two waits, and each write of its own would cost it a system call and a lock that all
-//! workers share, before the client has its answer. So a worker's lines wait until it has nothing else to do.
+//! workers share, before the client has its answer. So a worker's access lines wait until it has nothing else to do.
 
 use std::{
     cell::RefCell,
     io::{self, Write},
     marker::PhantomData,
 };
+
+use tracing::Metadata;
+use tracing_subscriber::fmt::MakeWriter;
+
+use crate::access;
 
 thread_local! {
     /// The lines of this thread that wait, if it batches them.
@@ -51,11 +56,31 @@ pub fn flush() {
     WAITING.with_borrow_mut(|waiting| waiting.iter_mut().for_each(write_out));
 }
 
-/// Standard error, as a place for whole lines: each is written by one call to [`Write::write`].
+/// Standard error, as a place for lines. Those of the access log may wait; all others are written at once, with those before them.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Lines;
 
-impl Write for Lines {
+impl MakeWriter<'_> for Lines {
+    type Writer = Writer;
+
+    fn make_writer(&self) -> Writer {
+        Writer { may_wait: false }
+    }
+
+    fn make_writer_for(&self, meta: &Metadata<'_>) -> Writer {
+        Writer {
+            may_wait: meta.target() == access::TARGET,
+        }
+    }
+}
+
+/// Takes one whole line at each call.
+#[derive(Debug)]
+pub(super) struct Writer {
+    may_wait: bool,
+}
+
+impl Write for Writer {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         WAITING.with_borrow_mut(|waiting| {
             let Some(waiting) = waiting else {
@@ -65,6 +90,9 @@ impl Write for Lines {
                 write_out(waiting);
             }
             waiting.extend_from_slice(line);
+            if !self.may_wait {
+                write_out(waiting);
+            }
             Ok(line.len())
         })
     }

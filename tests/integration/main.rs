@@ -58,6 +58,7 @@ mod refusals;
 mod rejected;
 mod renewal;
 mod request_syntax;
+mod resting;
 mod restricting;
 mod rewriting;
 mod sandbox;

@@ -135,9 +135,13 @@ impl Wire {
         body
     }
 
-    /// A whole message: its head, and its body by `Content-Length`.
+    /// A whole message: its head, and its body by `Content-Length`, or in chunks.
     pub(crate) async fn message(&mut self) -> (String, String) {
         let head = self.head().await;
+        if field(&head, "transfer-encoding").is_some() {
+            let body = self.chunked().await;
+            return (head, body);
+        }
         let length = field(&head, "content-length").map_or(0, |length| length.parse().unwrap());
         let body = text(self.take(length).await);
         (head, body)
