@@ -45,5 +45,4 @@ pub mod stand_in_login;
 pub mod target;
 pub mod telemetry;
 pub mod throttle;
-pub mod turn;
 pub mod upstream;

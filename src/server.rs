@@ -31,7 +31,6 @@ pub use crate::config::Limits;
 use crate::{
     proxy::Proxy,
     telemetry::lines::{self, Batched},
-    turn,
 };
 
 /// Serves `listener` until `shutdown` completes and requests in flight have ended, or `limits.grace` has passed.
@@ -85,7 +84,6 @@ fn runtime() -> io::Result<runtime::Runtime> {
     runtime::Builder::new_current_thread()
         .enable_all()
         .on_thread_park(lines::flush)
-        .on_thread_unpark(turn::next)
         .build()
 }
 

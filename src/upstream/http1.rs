@@ -79,11 +79,9 @@ impl Connection {
     }
 
     /// Can it carry another request? Not when the other end has closed it, or has sent something that nobody asked for. `waker` is
-    /// woken when that may have changed. What the runtime has heard of is known; the system is asked for what it `may_have_missed`.
-    pub(super) fn is_sound(&mut self, waker: &Waker, may_have_missed: bool) -> bool {
-        if may_have_missed {
-            self.gaze.look();
-        }
+    /// woken when that may have changed.
+    pub(super) fn is_sound(&mut self, waker: &Waker) -> bool {
+        self.gaze.look();
         self.is_free(waker)
     }
 

@@ -19,7 +19,7 @@ use tokio::{
 };
 
 use super::{http1::Connection, opener::Opener};
-use crate::{body::Outgoing, turn::Turn};
+use crate::body::Outgoing;
 
 /// Hands out connections to one origin.
 #[derive(Debug)]
@@ -60,13 +60,12 @@ struct State {
 struct Resting {
     connection: Box<Connection>,
     since: Instant,
-    turn: Turn,
 }
 
 impl Resting {
     /// Can it carry a request? `waker` is woken when that may have changed.
     fn is_sound(&mut self, waker: &Waker) -> bool {
-        self.since.elapsed() < REST && self.connection.is_sound(waker, !self.turn.is_over())
+        self.since.elapsed() < REST && self.connection.is_sound(waker)
     }
 }
 
@@ -183,7 +182,6 @@ impl Lane {
         state.resting.push_back(Resting {
             connection,
             since: Instant::now(),
-            turn: Turn::now(),
         });
         if !state.is_looked_after {
             state.is_looked_after = true;

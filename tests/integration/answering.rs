@@ -160,8 +160,8 @@ async fn a_client_that_waits_for_100_continue_gets_it_or_its_refusal() {
     client.send(head("localhost")).await;
     assert_eq!(client.head().await, "HTTP/1.1 100 Continue\r\n\r\n");
     client.send("12345").await;
-    let (head, body) = client.message().await;
-    assert!(head.starts_with("HTTP/1.1 200 OK"), "{head}");
+    let (answer, body) = client.message().await;
+    assert!(answer.starts_with("HTTP/1.1 200 OK"), "{answer}");
     assert!(body.contains("\"bodyBytes\":5"), "{body}");
     let seen = upstreams.api_requests().await.pop().unwrap();
     assert_eq!(sent(&seen, "expect"), [""; 0]);

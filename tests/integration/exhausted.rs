@@ -113,9 +113,9 @@ async fn without_file_descriptors_what_is_open_is_served_and_the_rest_waits() {
     const ASK: &str = "GET /api/sandbox/echo HTTP/1.1\r\nHost: localhost\r\n\r\n";
     let (_upstreams, proxy, raw) = RawUpstream::behind_proxy().await;
     allow_files(&proxy, 1024);
-    // One for each worker, so that each has its connection to the stand-ins.
+    // Some for each worker, so that each has its connection to the stand-ins.
     let mut open = Vec::new();
-    for _ in 0..std::thread::available_parallelism().unwrap().get() {
+    for _ in 0..4 * std::thread::available_parallelism().unwrap().get() {
         let mut client = Wire::connect(&proxy).await;
         client.send(ASK).await;
         assert!(client.message().await.0.starts_with("HTTP/1.1 200 "));
