@@ -16,6 +16,8 @@ mod certificates;
 #[cfg(target_os = "linux")]
 mod client;
 #[cfg(target_os = "linux")]
+mod curves;
+#[cfg(target_os = "linux")]
 mod figure;
 #[cfg(target_os = "linux")]
 mod fixed_rate;

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Parser;
 
-use crate::{figure::Figure, subject::Peer};
+use crate::{curves::Curve, figure::Figure, subject::Peer};
 
 /// Compares the proxy with nginx and haproxy: CPU, latency and memory, side by side in one run.
 #[derive(Debug, Parser)]
@@ -19,6 +19,17 @@ pub(crate) struct Options {
     /// Measure these figures alone
     #[arg(long, value_name = "FIGURE", value_delimiter = ',')]
     pub(crate) only: Vec<Figure>,
+    /// Measure how the cost of a request grows with these instead, without peers; all, if none is named
+    #[arg(
+        long,
+        value_name = "CURVE",
+        value_delimiter = ',',
+        num_args = 0..,
+        require_equals = true,
+        default_missing_values = ["customers", "routes", "connections", "idle"],
+        conflicts_with = "only"
+    )]
+    pub(crate) curves: Vec<Curve>,
     /// Compare with these
     #[arg(long, value_delimiter = ',', default_value = "nginx,haproxy")]
     pub(crate) peers: Vec<Peer>,

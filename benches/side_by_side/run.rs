@@ -9,6 +9,7 @@ use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::{
+    curves,
     lab::Lab,
     machine::Machine,
     options::Options,
@@ -54,6 +55,9 @@ async fn run(options: &Options) -> anyhow::Result<()> {
     allow_many_files()?;
     adopt_orphans()?;
     let subjects = subjects(options)?;
+    if !options.curves.is_empty() {
+        return curves::run(options, &subjects[0]).await;
+    }
     let names: Vec<_> = subjects.iter().map(|subject| subject.name).collect();
     let mut results = Results::default();
     let ended = measure(options, &subjects, &mut results).await;

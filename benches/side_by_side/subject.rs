@@ -10,6 +10,7 @@ use clap::ValueEnum;
 
 use crate::{
     lab::{self, Lab, Upstream, free_port, write_config},
+    page::SMALL,
     program::{Output, Program, find},
     running::Running,
 };
@@ -27,7 +28,7 @@ pub(crate) struct Subject {
     pub(crate) name: &'static str,
     /// None for ours.
     peer: Option<Peer>,
-    program: PathBuf,
+    pub(crate) program: PathBuf,
 }
 
 impl Subject {
@@ -72,7 +73,7 @@ impl Subject {
     /// Starts it, and waits until it has answered rightly.
     pub(crate) async fn start(&self, lab: &Lab, upstream: Upstream) -> anyhow::Result<Running> {
         let mut running = self.spawn(lab, upstream, "ca.pem")?;
-        running.wait_until_right().await?;
+        running.wait_until_right(SMALL).await?;
         Ok(running)
     }
 
@@ -148,6 +149,6 @@ impl Subject {
     }
 }
 
-fn local(port: u16) -> SocketAddr {
+pub(crate) fn local(port: u16) -> SocketAddr {
     (Ipv4Addr::LOCALHOST, port).into()
 }
