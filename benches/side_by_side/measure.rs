@@ -59,7 +59,7 @@ impl Figure {
             Self::Small | Self::Http2Upstream => wrk(small, true).await,
             Self::Medium => wrk(medium, true).await,
             Self::Connections => wrk(small, false).await,
-            Self::H2c => {
+            Self::H2c | Self::Http2 => {
                 requests(lab, running, seconds, |seconds| {
                     load::h2load(running, seconds)
                 })

@@ -80,10 +80,12 @@ fn subjects(options: &Options) -> anyhow::Result<Vec<Subject>> {
     );
     let mut subjects = vec![Subject::ours(&options.binary)];
     for peer in &options.peers {
-        match Subject::peer(*peer) {
+        match Subject::peer(*peer, options.place(*peer)) {
             Some(subject) => subjects.push(subject),
             None => {
-                eprintln!("skipped: {peer:?} is not installed (benches/side_by_side/install.sh)");
+                eprintln!(
+                    "skipped: {peer:?} is not installed (benches/side_by_side/install.sh says how)"
+                );
             }
         }
     }

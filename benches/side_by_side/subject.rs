@@ -20,6 +20,7 @@ use crate::{
 pub(crate) enum Peer {
     Nginx,
     Haproxy,
+    Envoy,
 }
 
 /// One of those that are compared.
@@ -40,13 +41,14 @@ impl Subject {
         }
     }
 
-    /// None when its program is missing.
-    pub(crate) fn peer(peer: Peer) -> Option<Self> {
+    /// None when its program is neither `at` a given place nor in `PATH`.
+    pub(crate) fn peer(peer: Peer, at: Option<PathBuf>) -> Option<Self> {
         let name = match peer {
             Peer::Nginx => "nginx",
             Peer::Haproxy => "haproxy",
+            Peer::Envoy => "envoy",
         };
-        let program = find(name)?;
+        let program = at.or_else(|| find(name))?;
         Some(Self {
             name,
             peer: Some(peer),
@@ -57,10 +59,9 @@ impl Subject {
     /// What prints its version.
     pub(crate) fn version(&self) -> Command {
         let mut command = Command::new(&self.program);
-        command.arg(if self.peer.is_some() {
-            "-v"
-        } else {
-            "--version"
+        command.arg(match self.peer {
+            Some(Peer::Nginx | Peer::Haproxy) => "-v",
+            Some(Peer::Envoy) | None => "--version",
         });
         command
     }
@@ -112,15 +113,16 @@ impl Subject {
         ca: &Path,
         [port, h2c]: [u16; 2],
     ) -> anyhow::Result<Command> {
-        let protocol = match upstream {
-            Upstream::Http1 => "http/1.1",
-            Upstream::Http2 => "h2",
+        let (protocol, options) = match upstream {
+            Upstream::Http1 => ("http/1.1", "http_protocol_options"),
+            Upstream::Http2 => ("h2", "http2_protocol_options"),
         };
         let values = [
             ("PORT", port.to_string()),
             ("H2C", h2c.to_string()),
             ("ORIGIN", lab.port(upstream).to_string()),
             ("ALPN", protocol.to_owned()),
+            ("PROTOCOL_OPTIONS", options.to_owned()),
             ("TOKEN", lab.stand_ins.token.clone()),
             ("CA", ca.to_string_lossy().into_owned()),
         ];
@@ -134,6 +136,12 @@ impl Subject {
             Some(Peer::Haproxy) => {
                 let conf = write("haproxy.cfg", include_str!("config/haproxy.cfg"))?;
                 command.args(["-db", "-f"]).arg(conf);
+            }
+            Some(Peer::Envoy) => {
+                let conf = write("envoy.yaml", include_str!("config/envoy.yaml"))?;
+                command
+                    .args(["--disable-hot-restart", "--log-level", "error", "-c"])
+                    .arg(conf);
             }
             None => {
                 let text = lab
