@@ -16,6 +16,7 @@ pub(crate) enum Figure {
     Memory,
     H2c,
     Http2Upstream,
+    Http2,
     ColdStart,
 }
 
@@ -27,7 +28,7 @@ pub(crate) struct Row {
 }
 
 impl Figure {
-    pub(crate) const ALL: [Self; 10] = [
+    pub(crate) const ALL: [Self; 11] = [
         Self::Small,
         Self::Medium,
         Self::Download,
@@ -37,6 +38,7 @@ impl Figure {
         Self::Memory,
         Self::H2c,
         Self::Http2Upstream,
+        Self::Http2,
         Self::ColdStart,
     ];
 
@@ -82,16 +84,34 @@ impl Figure {
                     ]
                 }
             }
+            Self::Http2 => {
+                const {
+                    &[
+                        row("1 KiB GET, HTTP/2 on both sides: CPU µs", 1),
+                        row("… requests/s", 0),
+                    ]
+                }
+            }
             Self::ColdStart => const { &[row("Start to first 200, ms", 0)] },
         }
     }
 
     /// What the origin speaks.
     pub(crate) fn upstream(self) -> Upstream {
-        if self == Self::Http2Upstream {
+        if matches!(self, Self::Http2Upstream | Self::Http2) {
             Upstream::Http2
         } else {
             Upstream::Http1
+        }
+    }
+
+    /// What its ratios refer to: the first of these that was measured.
+    pub(crate) const fn references(self) -> [&'static str; 2] {
+        // nginx doesn't speak HTTP/2 to upstream.
+        if matches!(self, Self::Http2) {
+            ["envoy", "haproxy"]
+        } else {
+            ["nginx", "haproxy"]
         }
     }
 }

@@ -9,7 +9,7 @@ use tokio::process::Command;
 
 pub(crate) use curl::{download, upload};
 pub(crate) use h2load::h2load;
-pub(crate) use wrk::wrk;
+pub(crate) use wrk::{Wrk, wrk};
 
 use crate::{client::STOLEN, program::need};
 

@@ -76,9 +76,13 @@ fn version(mut command: Command) -> String {
     let said = String::from_utf8_lossy(&said);
     let line = said
         .lines()
-        .next()
-        .unwrap_or("unknown")
-        .trim_start_matches("nginx version: ");
+        .find(|line| !line.trim().is_empty())
+        .unwrap_or("unknown");
+    let line = line.trim_start_matches("nginx version: ");
+    // The path of the program, a commit, the version.
+    if let Some((_, rest)) = line.split_once("envoy  version: ") {
+        return format!("envoy {}", rest.split('/').nth(1).unwrap_or(rest));
+    }
     let words: Vec<_> = line.split([' ', '/']).collect();
     let end = words
         .iter()

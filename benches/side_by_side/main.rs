@@ -1,7 +1,7 @@
-//! The proxy beside nginx and haproxy: CPU time, latency and memory of doing the same work in one run.
+//! The proxy beside nginx, haproxy and envoy: CPU time, latency and memory of doing the same work in one run.
 //!
-//! All of them stand in front of one origin, over TLS that they verify, attach a bearer token, take off what the client sent, keep
-//! connections and write an access log. Rounds are interleaved: each measures every figure of every subject once, one subject directly
+//! All of them stand in front of one origin, over TLS that they verify, attach a bearer token, take off what the client sent, and
+//! keep connections. Ours writes its access log besides. Rounds are interleaved: each measures every figure of every subject once, one subject directly
 //! after the other, so that a ratio is made of two values that are seconds apart.
 
 #![allow(
@@ -15,6 +15,8 @@
 mod certificates;
 #[cfg(target_os = "linux")]
 mod client;
+#[cfg(target_os = "linux")]
+mod curves;
 #[cfg(target_os = "linux")]
 mod figure;
 #[cfg(target_os = "linux")]

@@ -6,7 +6,7 @@ use crate::{
     figure::Figure,
     fixed_rate::{Schedule, percentile},
     lab::Lab,
-    load::{self, Answered},
+    load::{self, Answered, Wrk},
     memory,
     meter::{Cost, Meter},
     page::{self, LARGE_BYTES, MEDIUM, MEDIUM_BYTES, SMALL, SMALL_BYTES},
@@ -47,15 +47,19 @@ impl Figure {
     ) -> anyhow::Result<Measured> {
         let (small, medium) = ((SMALL, SMALL_BYTES), (MEDIUM, MEDIUM_BYTES));
         let wrk = |page, kept| {
+            let load = Wrk {
+                kept,
+                ..Wrk::new(page)
+            };
             requests(lab, running, seconds, move |seconds| {
-                load::wrk(running, page, kept, seconds)
+                load::wrk(running, load, seconds)
             })
         };
         match self {
             Self::Small | Self::Http2Upstream => wrk(small, true).await,
             Self::Medium => wrk(medium, true).await,
             Self::Connections => wrk(small, false).await,
-            Self::H2c => {
+            Self::H2c | Self::Http2 => {
                 requests(lab, running, seconds, |seconds| {
                     load::h2load(running, seconds)
                 })
@@ -83,7 +87,7 @@ impl Figure {
 }
 
 /// CPU time for each request, and requests in a second, after a second of the same load that doesn't count.
-async fn requests<F: Future<Output = anyhow::Result<Answered>>>(
+pub(crate) async fn requests<F: Future<Output = anyhow::Result<Answered>>>(
     lab: &Lab,
     running: &Running,
     seconds: u32,

@@ -21,7 +21,7 @@ pub(crate) async fn measure(
 ) -> anyhow::Result<Vec<f64>> {
     let idle = settled(running).await?.0;
     let crowded = subject.start(lab, Upstream::Http1).await?;
-    let mut clients = idle_clients(&crowded).await?;
+    let mut clients = idle_clients(&crowded, IDLE_CLIENTS).await?;
     let (many, many_peak) = settled(&crowded).await?;
     // It has kept them all.
     ask(&mut clients, &crowded).await?;
@@ -34,9 +34,9 @@ pub(crate) async fn measure(
 }
 
 /// Kept connections, each of which has had an answer.
-async fn idle_clients(running: &Running) -> anyhow::Result<Vec<Client>> {
+pub(crate) async fn idle_clients(running: &Running, count: u32) -> anyhow::Result<Vec<Client>> {
     let mut clients = Vec::new();
-    for _ in 0..IDLE_CLIENTS {
+    for _ in 0..count {
         clients.push(Client::connect(running.address).await?);
     }
     ask(&mut clients, running).await?;
@@ -44,7 +44,7 @@ async fn idle_clients(running: &Running) -> anyhow::Result<Vec<Client>> {
 }
 
 /// One request on each, one after the other.
-async fn ask(clients: &mut [Client], running: &Running) -> anyhow::Result<()> {
+pub(crate) async fn ask(clients: &mut [Client], running: &Running) -> anyhow::Result<()> {
     let expected = running.expects(SMALL_BYTES);
     for client in clients {
         client.expect(SMALL, &expected).await?;
@@ -74,5 +74,5 @@ async fn settled(running: &Running) -> anyhow::Result<(f64, f64)> {
     ))
 }
 
-const IDLE_CLIENTS: usize = 2000;
+const IDLE_CLIENTS: u32 = 2000;
 const STALLED_READERS: usize = 16;

@@ -4,9 +4,9 @@ use std::path::PathBuf;
 
 use clap::Parser;
 
-use crate::{figure::Figure, subject::Peer};
+use crate::{curves::Curve, figure::Figure, subject::Peer};
 
-/// Compares the proxy with nginx and haproxy: CPU, latency and memory, side by side in one run.
+/// Compares the proxy with nginx, haproxy and envoy: CPU, latency and memory, side by side in one run.
 #[derive(Debug, Parser)]
 #[command(name = "cargo bench --bench side_by_side --")]
 pub(crate) struct Options {
@@ -19,9 +19,23 @@ pub(crate) struct Options {
     /// Measure these figures alone
     #[arg(long, value_name = "FIGURE", value_delimiter = ',')]
     pub(crate) only: Vec<Figure>,
+    /// Measure how the cost of a request grows with these instead, without peers; all, if none is named
+    #[arg(
+        long,
+        value_name = "CURVE",
+        value_delimiter = ',',
+        num_args = 0..,
+        require_equals = true,
+        default_missing_values = ["customers", "routes", "connections", "idle"],
+        conflicts_with = "only"
+    )]
+    pub(crate) curves: Vec<Curve>,
     /// Compare with these
-    #[arg(long, value_delimiter = ',', default_value = "nginx,haproxy")]
+    #[arg(long, value_delimiter = ',', default_value = "nginx,haproxy,envoy")]
     pub(crate) peers: Vec<Peer>,
+    /// Where envoy is, if not in PATH
+    #[arg(long, value_name = "PATH")]
+    pub(crate) envoy: Option<PathBuf>,
     /// Measure this program, not the one that was built for the benchmark
     #[arg(long, value_name = "PATH", default_value = env!("CARGO_BIN_EXE_defender-proxy"))]
     pub(crate) binary: PathBuf,
@@ -34,6 +48,11 @@ pub(crate) struct Options {
 }
 
 impl Options {
+    /// Where a peer is, if that was said.
+    pub(crate) fn place(&self, peer: Peer) -> Option<PathBuf> {
+        self.envoy.clone().filter(|_| peer == Peer::Envoy)
+    }
+
     pub(crate) fn figures(&self) -> Vec<Figure> {
         if self.only.is_empty() {
             Figure::ALL.to_vec()

@@ -5,9 +5,6 @@ use serde_json::{Value, json};
 
 use crate::figure::{Figure, Row};
 
-/// What the ratios refer to: the first of these that has the figure.
-pub(crate) const REFERENCES: [&str; 2] = ["nginx", "haproxy"];
-
 /// Every value of a run.
 #[derive(Debug, Default)]
 pub(crate) struct Results {
@@ -74,7 +71,7 @@ impl Results {
 
     /// Each round's ratio, so that what slows a whole round cancels out. None where there is nothing to compare with.
     pub(crate) fn ratio(&self, figure: Figure, row: usize, subject: &str) -> Option<Spread> {
-        let mut references = REFERENCES.into_iter();
+        let mut references = figure.references().into_iter();
         let reference = references.find(|name| self.of(figure, row, name).next().is_some())?;
         if subject == reference {
             return None;
@@ -128,7 +125,7 @@ impl Results {
 }
 
 impl Spread {
-    fn of(mut values: Vec<f64>) -> Option<Self> {
+    pub(crate) fn of(mut values: Vec<f64>) -> Option<Self> {
         values.sort_unstable_by(f64::total_cmp);
         let (low, high) = (*values.first()?, *values.last()?);
         let middle = values.len() / 2;

@@ -9,6 +9,7 @@ use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::{
+    curves,
     lab::Lab,
     machine::Machine,
     options::Options,
@@ -54,6 +55,9 @@ async fn run(options: &Options) -> anyhow::Result<()> {
     allow_many_files()?;
     adopt_orphans()?;
     let subjects = subjects(options)?;
+    if !options.curves.is_empty() {
+        return curves::run(options, &subjects[0]).await;
+    }
     let names: Vec<_> = subjects.iter().map(|subject| subject.name).collect();
     let mut results = Results::default();
     let ended = measure(options, &subjects, &mut results).await;
@@ -76,10 +80,12 @@ fn subjects(options: &Options) -> anyhow::Result<Vec<Subject>> {
     );
     let mut subjects = vec![Subject::ours(&options.binary)];
     for peer in &options.peers {
-        match Subject::peer(*peer) {
+        match Subject::peer(*peer, options.place(*peer)) {
             Some(subject) => subjects.push(subject),
             None => {
-                eprintln!("skipped: {peer:?} is not installed (benches/side_by_side/install.sh)");
+                eprintln!(
+                    "skipped: {peer:?} is not installed (benches/side_by_side/install.sh says how)"
+                );
             }
         }
     }

@@ -51,14 +51,14 @@ impl Running {
             - page::LARGE_LINKS * self.origin.len()
     }
 
-    /// Asks, on a new connection each time, until it has answered rightly.
+    /// Asks for the small page at this path, on a new connection each time, until it has answered rightly.
     ///
     /// # Errors
     /// When it has ended, or doesn't come up.
-    pub(crate) async fn wait_until_right(&mut self) -> anyhow::Result<()> {
+    pub(crate) async fn wait_until_right(&mut self, small: &str) -> anyhow::Result<()> {
         let expected = self.expects(page::SMALL_BYTES);
         loop {
-            let answered = self.ask(&expected).await;
+            let answered = self.ask(small, &expected).await;
             self.cold_start = self.program.started.elapsed();
             let Err(error) = answered else {
                 return Ok(());
@@ -85,9 +85,9 @@ impl Running {
         }
     }
 
-    async fn ask(&self, expected: &str) -> anyhow::Result<()> {
+    async fn ask(&self, path: &str, expected: &str) -> anyhow::Result<()> {
         let mut client = Client::connect(self.address).await?;
-        client.expect(page::SMALL, expected).await
+        client.expect(path, expected).await
     }
 
     /// Of being ready there is no event that all subjects have.

@@ -10,6 +10,7 @@ use clap::ValueEnum;
 
 use crate::{
     lab::{self, Lab, Upstream, free_port, write_config},
+    page::SMALL,
     program::{Output, Program, find},
     running::Running,
 };
@@ -19,6 +20,7 @@ use crate::{
 pub(crate) enum Peer {
     Nginx,
     Haproxy,
+    Envoy,
 }
 
 /// One of those that are compared.
@@ -27,7 +29,7 @@ pub(crate) struct Subject {
     pub(crate) name: &'static str,
     /// None for ours.
     peer: Option<Peer>,
-    program: PathBuf,
+    pub(crate) program: PathBuf,
 }
 
 impl Subject {
@@ -39,13 +41,14 @@ impl Subject {
         }
     }
 
-    /// None when its program is missing.
-    pub(crate) fn peer(peer: Peer) -> Option<Self> {
+    /// None when its program is neither `at` a given place nor in `PATH`.
+    pub(crate) fn peer(peer: Peer, at: Option<PathBuf>) -> Option<Self> {
         let name = match peer {
             Peer::Nginx => "nginx",
             Peer::Haproxy => "haproxy",
+            Peer::Envoy => "envoy",
         };
-        let program = find(name)?;
+        let program = at.or_else(|| find(name))?;
         Some(Self {
             name,
             peer: Some(peer),
@@ -56,10 +59,9 @@ impl Subject {
     /// What prints its version.
     pub(crate) fn version(&self) -> Command {
         let mut command = Command::new(&self.program);
-        command.arg(if self.peer.is_some() {
-            "-v"
-        } else {
-            "--version"
+        command.arg(match self.peer {
+            Some(Peer::Nginx | Peer::Haproxy) => "-v",
+            Some(Peer::Envoy) | None => "--version",
         });
         command
     }
@@ -72,7 +74,7 @@ impl Subject {
     /// Starts it, and waits until it has answered rightly.
     pub(crate) async fn start(&self, lab: &Lab, upstream: Upstream) -> anyhow::Result<Running> {
         let mut running = self.spawn(lab, upstream, "ca.pem")?;
-        running.wait_until_right().await?;
+        running.wait_until_right(SMALL).await?;
         Ok(running)
     }
 
@@ -111,15 +113,16 @@ impl Subject {
         ca: &Path,
         [port, h2c]: [u16; 2],
     ) -> anyhow::Result<Command> {
-        let protocol = match upstream {
-            Upstream::Http1 => "http/1.1",
-            Upstream::Http2 => "h2",
+        let (protocol, options) = match upstream {
+            Upstream::Http1 => ("http/1.1", "http_protocol_options"),
+            Upstream::Http2 => ("h2", "http2_protocol_options"),
         };
         let values = [
             ("PORT", port.to_string()),
             ("H2C", h2c.to_string()),
             ("ORIGIN", lab.port(upstream).to_string()),
             ("ALPN", protocol.to_owned()),
+            ("PROTOCOL_OPTIONS", options.to_owned()),
             ("TOKEN", lab.stand_ins.token.clone()),
             ("CA", ca.to_string_lossy().into_owned()),
         ];
@@ -133,6 +136,12 @@ impl Subject {
             Some(Peer::Haproxy) => {
                 let conf = write("haproxy.cfg", include_str!("config/haproxy.cfg"))?;
                 command.args(["-db", "-f"]).arg(conf);
+            }
+            Some(Peer::Envoy) => {
+                let conf = write("envoy.yaml", include_str!("config/envoy.yaml"))?;
+                command
+                    .args(["--disable-hot-restart", "--log-level", "error", "-c"])
+                    .arg(conf);
             }
             None => {
                 let text = lab
@@ -148,6 +157,6 @@ impl Subject {
     }
 }
 
-fn local(port: u16) -> SocketAddr {
+pub(crate) fn local(port: u16) -> SocketAddr {
     (Ipv4Addr::LOCALHOST, port).into()
 }

@@ -6,7 +6,7 @@ use crate::{
     figure::{Figure, Row},
     machine::Machine,
     options::Options,
-    results::{REFERENCES, Results},
+    results::Results,
 };
 
 pub(crate) fn markdown(
@@ -29,11 +29,10 @@ pub(crate) fn markdown(
             let _ = writeln!(text, "| {} | {} |", row.label, cells.join(" | "));
         }
     }
-    let [first, second] = REFERENCES;
     let _ = write!(
         text,
-        "\nMedian of {} rounds, {} s of load each. ×: the ratio to {first} (to {second}, where {first} has none), paired by round: \
-         median (lowest–highest). Without ×: lowest–highest value. Less is better, but for requests/s.\n\n{WORK}\n\n{machine}\n",
+        "\nMedian of {} rounds, {} s of load each. ×: the ratio to nginx (with HTTP/2 on both sides to envoy; to haproxy, where that \
+         one has no value), paired by round: median (lowest–highest). Without ×: lowest–highest value. Less is better, but for requests/s.\n\n{WORK}\n\n{machine}\n",
         options.rounds, options.secs
     );
     if let Some(others) = results.others() {
@@ -70,6 +69,6 @@ fn cell(results: &Results, figure: Figure, at: usize, row: &Row, subject: &str) 
 
 /// What the subjects do, and who asks them.
 const WORK: &str = "All: plain HTTP from clients, their `Authorization` and `Cookie` taken off, a token of 1.8 KB put on, a verified TLS origin \
-(HTTP/1.1 where nothing else is said), kept connections to it, a line for each request in a file, a worker for each core. defender-proxy alone, \
-as by default: guard, routes, token cache, links in JSON led back through itself. Clients: 64 connections (h2c: 16, with four requests at a time on each; \
+(HTTP/1.1 where nothing else is said), kept connections to it, a worker for each core. defender-proxy alone, \
+as by default: guard, routes, token cache, links in JSON led back through itself, a line for each request in a log file. The others write no access log. Clients: 64 connections (h2c: 16, with four requests at a time on each; \
 2,000 requests/s: 16, in an open loop; bodies of 100 MiB: one).";

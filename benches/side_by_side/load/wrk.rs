@@ -1,25 +1,64 @@
 //! HTTP/1.1.
 
+use std::path::Path;
+
 use anyhow::{Context as _, ensure};
+use tokio::process::Command;
 
 use super::{Answered, check_bytes, generator, run};
 use crate::running::Running;
 
-/// 64 connections, kept or one for each request. `page` is a path and how many bytes the origin has there.
+/// What is asked for, and how.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Wrk<'a> {
+    /// A path, and how many bytes the origin has there.
+    pub(crate) page: (&'a str, usize),
+    pub(crate) connections: u32,
+    /// Or one for each request.
+    pub(crate) kept: bool,
+    /// A script, and what it is told.
+    pub(crate) script: Option<(&'a Path, &'a [String])>,
+}
+
+impl<'a> Wrk<'a> {
+    /// 64 connections that are kept.
+    pub(crate) fn new(page: (&'a str, usize)) -> Self {
+        Self {
+            page,
+            connections: 64,
+            kept: true,
+            script: None,
+        }
+    }
+
+    fn command(&self, running: &Running, seconds: u32) -> anyhow::Result<Command> {
+        let mut command = generator("wrk")?;
+        // It wants a connection for each thread.
+        command
+            .arg(format!("-t{}", self.connections.min(2)))
+            .arg(format!("-c{}", self.connections))
+            .args(["--timeout", "10s"])
+            .arg(format!("-d{seconds}s"));
+        if !self.kept {
+            command.args(["-H", "Connection: close"]);
+        }
+        if let Some((script, _)) = self.script {
+            command.arg("-s").arg(script);
+        }
+        command.arg(format!("http://{}{}", running.address, self.page.0));
+        if let Some((_, arguments)) = self.script {
+            command.arg("--").args(arguments);
+        }
+        Ok(command)
+    }
+}
+
 pub(crate) async fn wrk(
     running: &Running,
-    page: (&str, usize),
-    kept: bool,
+    load: Wrk<'_>,
     seconds: u32,
 ) -> anyhow::Result<Answered> {
-    let mut command = generator("wrk")?;
-    command
-        .args(["-t2", "-c64", "--timeout", "10s"])
-        .arg(format!("-d{seconds}s"));
-    if !kept {
-        command.args(["-H", "Connection: close"]);
-    }
-    let said = run(command.arg(format!("http://{}{}", running.address, page.0))).await?;
+    let said = run(&mut load.command(running, seconds)?).await?;
     for wrong in ["Socket errors", "Non-2xx"] {
         ensure!(!said.contains(wrong), "wrong answers: {said}");
     }
@@ -27,7 +66,7 @@ pub(crate) async fn wrk(
     check_bytes(
         bytes,
         answered.requests,
-        running.expects(page.1).len(),
+        running.expects(load.page.1).len(),
         &said,
     )?;
     Ok(answered)
