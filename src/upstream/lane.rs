@@ -150,9 +150,7 @@ impl Lane {
         let (tell, told) = oneshot::channel();
         let mut state = self.state();
         state.waiting.push_back(tell);
-        // One whose first claimant was served by another is free for this one.
-        let enough = if state.may_share { 1 } else { state.waiting.len() };
-        if state.opening < enough {
+        if !state.may_share || state.opening == 0 {
             Opening::begin(self, opener, &mut state);
         }
         told
