@@ -189,7 +189,7 @@ impl Drop for Loan {
             return;
         };
         if connection.is_free(self.lane.waker()) {
-            self.lane.put(connection);
+            self.lane.put(connection, true);
         }
     }
 }

@@ -47,10 +47,10 @@ struct State {
     /// Of HTTP/1, the one that was used last at the back.
     resting: VecDeque<Resting>,
     /// Of HTTP/2.
-    shared: Option<http2::SendRequest<Outgoing>>,
+    shared: Option<Shared>,
     /// Is the next one to be opened enough for all? Until upstream has chosen HTTP/1.
     may_share: bool,
-    waiting: VecDeque<oneshot::Sender<Result<Ready, Failure>>>,
+    waiting: VecDeque<oneshot::Sender<Result<Found, Failure>>>,
     /// How many connections are being opened.
     opening: usize,
     is_looked_after: bool,
@@ -69,6 +69,13 @@ impl Resting {
     }
 }
 
+/// A connection of HTTP/2, and when it was last asked for.
+#[derive(Debug)]
+struct Shared {
+    sender: http2::SendRequest<Outgoing>,
+    since: Instant,
+}
+
 /// What carries a request.
 #[derive(Debug)]
 pub(super) enum Ready {
@@ -81,6 +88,16 @@ pub(super) enum Ready {
 pub(super) struct Found {
     pub(super) ready: Ready,
     pub(super) is_used: bool,
+}
+
+impl Found {
+    /// One that has just been given back is looked at like one that has rested. One that is new says itself what is wrong.
+    fn is_sound(&mut self) -> bool {
+        match &mut self.ready {
+            Ready::Http1(connection) if self.is_used => connection.is_sound(Waker::noop()),
+            Ready::Http1(_) | Ready::Http2(_) => true,
+        }
+    }
 }
 
 impl Lane {
@@ -129,40 +146,43 @@ impl Lane {
     /// # Errors
     /// Why none could be opened.
     pub(super) async fn take(self: &Arc<Self>, opener: &Opener) -> Result<Found, Failure> {
-        if let Some(ready) = self.at_hand() {
-            return Ok(Found {
-                ready,
-                is_used: true,
-            });
+        loop {
+            if let Some(ready) = self.at_hand() {
+                return Ok(Found {
+                    ready,
+                    is_used: true,
+                });
+            }
+            let told = self.ask(opener).await;
+            let mut found = told.unwrap_or_else(|_| Err(Failure::lost()))?;
+            if found.is_sound() {
+                return Ok(found);
+            }
         }
-        let ready = self
-            .ask(opener)
-            .await
-            .unwrap_or_else(|_| Err(Failure::lost()))?;
-        Ok(Found {
-            ready,
-            is_used: false,
-        })
     }
 
     /// Joins those who wait; one more connection is opened for it, if the next isn't enough for all.
-    fn ask(self: &Arc<Self>, opener: &Opener) -> oneshot::Receiver<Result<Ready, Failure>> {
+    fn ask(self: &Arc<Self>, opener: &Opener) -> oneshot::Receiver<Result<Found, Failure>> {
         let (tell, told) = oneshot::channel();
-        let mut state = self.state();
-        state.waiting.push_back(tell);
-        if !state.may_share || state.opening == 0 {
-            Opening::begin(self, opener, &mut state);
+        let opening = {
+            let mut state = self.state();
+            state.join(tell);
+            let needs = state.needs_opening();
+            needs.then(|| Opening::begin(self, opener, &mut state))
+        };
+        // Not under the lock: a runtime that is ending drops it at once, and that takes the lock.
+        if let Some(opening) = opening {
+            opening.start();
         }
         told
     }
 
     fn at_hand(&self) -> Option<Ready> {
         let mut state = self.state();
-        if let Some(shared) = &state.shared {
-            if !shared.is_closed() {
-                return Some(Ready::Http2(shared.clone()));
-            }
-            state.shared = None;
+        state.drop_shared_if_old();
+        if let Some(shared) = &mut state.shared {
+            shared.since = Instant::now();
+            return Some(Ready::Http2(shared.sender.clone()));
         }
         loop {
             let mut resting = state.resting.pop_back()?;
@@ -174,15 +194,26 @@ impl Lane {
     }
 
     /// Lets a connection rest, or gives it to who waits for one.
-    pub(super) fn put(self: &Arc<Self>, connection: Box<Connection>) {
+    pub(super) fn put(self: &Arc<Self>, connection: Box<Connection>, is_used: bool) {
         let mut state = self.state();
-        let Some(connection) = state.give(connection) else {
+        let Some(connection) = state.give(connection, is_used) else {
             return;
         };
         state.resting.push_back(Resting {
             connection,
             since: Instant::now(),
         });
+        self.have_looked_after(&mut state);
+    }
+
+    /// Lets all share a connection.
+    fn share(self: &Arc<Self>, sender: http2::SendRequest<Outgoing>) {
+        let mut state = self.state();
+        state.share(sender);
+        self.have_looked_after(&mut state);
+    }
+
+    fn have_looked_after(self: &Arc<Self>, state: &mut State) {
         if !state.is_looked_after {
             state.is_looked_after = true;
             tokio::spawn(look_after(Arc::downgrade(self), Arc::clone(&self.bell)));
@@ -195,24 +226,59 @@ impl Lane {
 }
 
 impl State {
+    fn join(&mut self, tell: oneshot::Sender<Result<Found, Failure>>) {
+        if self.waiting.len() >= self.opening {
+            self.waiting.retain(|waiting| !waiting.is_closed());
+        }
+        self.waiting.push_back(tell);
+    }
+
+    /// Must one more be opened for the last who has joined?
+    fn needs_opening(&self) -> bool {
+        if self.may_share {
+            return self.opening == 0;
+        }
+        let others = self.waiting.len().saturating_sub(1);
+        self.opening < others + MAX_UNAWAITED
+    }
+
+    fn drop_shared_if_old(&mut self) {
+        self.shared
+            .take_if(|shared| shared.sender.is_closed() || shared.since.elapsed() >= REST);
+    }
+
     /// Gives `connection` to the first who still waits; back, if nobody does.
-    fn give(&mut self, connection: Box<Connection>) -> Option<Box<Connection>> {
+    fn give(&mut self, connection: Box<Connection>, is_used: bool) -> Option<Box<Connection>> {
         let mut left = connection;
         while let Some(waiting) = self.waiting.pop_front() {
-            match waiting.send(Ok(Ready::Http1(left))) {
-                Err(Ok(Ready::Http1(back))) => left = back,
-                _ => return None,
-            }
+            let found = Found {
+                ready: Ready::Http1(left),
+                is_used,
+            };
+            let Err(Ok(Found {
+                ready: Ready::Http1(back),
+                ..
+            })) = waiting.send(Ok(found))
+            else {
+                return None;
+            };
+            left = back;
         }
         Some(left)
     }
 
-    fn share(&mut self, shared: &http2::SendRequest<Outgoing>) {
+    fn share(&mut self, sender: http2::SendRequest<Outgoing>) {
         self.may_share = true;
         for waiting in self.waiting.drain(..) {
-            let _ = waiting.send(Ok(Ready::Http2(shared.clone())));
+            let _ = waiting.send(Ok(Found {
+                ready: Ready::Http2(sender.clone()),
+                is_used: false,
+            }));
         }
-        self.shared = Some(shared.clone());
+        self.shared = Some(Shared {
+            sender,
+            since: Instant::now(),
+        });
     }
 
     /// Tells those who have no opening to wait for any more.
@@ -234,14 +300,18 @@ struct Opening {
 }
 
 impl Opening {
-    fn begin(lane: &Arc<Lane>, opener: &Opener, state: &mut State) {
+    /// Counts from here on, until it is dropped.
+    fn begin(lane: &Arc<Lane>, opener: &Opener, state: &mut State) -> Self {
         state.opening += 1;
-        let opening = Self {
+        Self {
             lane: Arc::clone(lane),
             opener: opener.clone(),
             failure: Failure::lost(),
-        };
-        tokio::spawn(opening.run());
+        }
+    }
+
+    fn start(self) {
+        tokio::spawn(self.run());
     }
 
     async fn run(mut self) {
@@ -251,22 +321,23 @@ impl Opening {
             .await
         {
             Ok(Ready::Http1(connection)) => {
-                self.lane.put(connection);
-                self.go_on();
+                self.lane.put(connection, false);
+                self.go_on().into_iter().for_each(Self::start);
             }
-            Ok(Ready::Http2(shared)) => self.lane.state().share(&shared),
+            Ok(Ready::Http2(shared)) => self.lane.share(shared),
             Err(error) => self.failure = Failure(error.into()),
         }
     }
 
     /// Who has waited for a connection that all could share needs one for each now.
-    fn go_on(&self) {
+    fn go_on(&self) -> Vec<Self> {
         let mut state = self.lane.state();
         state.may_share = false;
         // This one counts until it is dropped.
-        while state.waiting.len() >= state.opening {
-            Self::begin(&self.lane, &self.opener, &mut state);
-        }
+        let missing = (state.waiting.len() + 1).saturating_sub(state.opening);
+        (0..missing)
+            .map(|_| Self::begin(&self.lane, &self.opener, &mut state))
+            .collect()
     }
 }
 
@@ -312,7 +383,8 @@ async fn look_after(lane: Weak<Lane>, bell: Arc<Bell>) {
         state
             .resting
             .retain_mut(|resting| resting.is_sound(&lane.waker));
-        if state.resting.is_empty() {
+        state.drop_shared_if_old();
+        if state.resting.is_empty() && state.shared.is_none() {
             state.is_looked_after = false;
             return;
         }
@@ -322,3 +394,9 @@ async fn look_after(lane: Weak<Lane>, bell: Arc<Bell>) {
 /// How long a connection may rest. Azure's front ends close idle ones after some minutes; a shorter time here makes it rare that a
 /// request meets a connection that is just being closed.
 const REST: Duration = Duration::from_mins(1);
+/// How many may be opened that nobody waits for any more: clients that ask and hang up, again and again, would else have one opened each
+/// time. Beyond this many, the next one to ask is served by one of them.
+const MAX_UNAWAITED: usize = 32;
+
+#[cfg(test)]
+mod tests;

@@ -91,3 +91,6 @@ pub enum RootsError {
     #[error("no TLS version is usable")]
     Versions(#[source] rustls::Error),
 }
+
+#[cfg(test)]
+mod tests;
