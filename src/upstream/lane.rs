@@ -227,9 +227,7 @@ impl Lane {
 
 impl State {
     fn join(&mut self, tell: oneshot::Sender<Result<Found, Failure>>) {
-        if self.waiting.len() >= self.opening {
-            self.waiting.retain(|waiting| !waiting.is_closed());
-        }
+        self.waiting.retain(|waiting| !waiting.is_closed());
         self.waiting.push_back(tell);
     }
 
