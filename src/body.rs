@@ -102,7 +102,8 @@ impl Body for Outgoing {
 #[derive(Clone, Debug)]
 pub struct Progress {
     start: Instant,
-    millis: Arc<AtomicU64>,
+    /// Absent where there is no body.
+    millis: Option<Arc<AtomicU64>>,
 }
 
 impl Progress {
@@ -111,14 +112,28 @@ impl Progress {
     pub fn start() -> Self {
         Self {
             start: Instant::now(),
-            millis: Arc::default(),
+            millis: Some(Arc::default()),
         }
+    }
+
+    /// Starts the clock of a request without a body.
+    #[must_use]
+    pub fn of_nothing() -> Self {
+        Self {
+            start: Instant::now(),
+            millis: None,
+        }
+    }
+
+    fn millis(&self) -> u64 {
+        let millis = self.millis.as_ref();
+        millis.map_or(0, |millis| millis.load(Ordering::Relaxed))
     }
 
     /// The last time the body moved; now, while the client has to go on with it.
     #[must_use]
     pub fn last(&self) -> Instant {
-        match self.millis.load(Ordering::Relaxed) {
+        match self.millis() {
             CLIENTS_TURN => Instant::now(),
             millis => self.start + Duration::from_millis(millis & !STALLED),
         }
@@ -127,7 +142,7 @@ impl Progress {
     /// Has the client left its body where it was for too long?
     #[must_use]
     pub fn has_stalled(&self) -> bool {
-        let millis = self.millis.load(Ordering::Relaxed);
+        let millis = self.millis();
         millis != CLIENTS_TURN && millis & STALLED != 0
     }
 
@@ -138,7 +153,9 @@ impl Progress {
             Poll::Ready(Some(Err(error))) if error.is::<Stalled>() => now() | STALLED,
             Poll::Ready(_) => now(),
         };
-        self.millis.store(millis, Ordering::Relaxed);
+        if let Some(cell) = &self.millis {
+            cell.store(millis, Ordering::Relaxed);
+        }
     }
 }
 

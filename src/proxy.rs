@@ -397,13 +397,15 @@ impl Kept {
     }
 
     fn upload(&self) -> Option<Upload> {
-        let progress = Progress::start();
-        let body = match self {
-            Self::Empty => Outgoing::Empty,
-            Self::Small(handle) => handle.body(&progress)?,
-            Self::Nothing => return None,
-        };
-        Some(Upload { body, progress })
+        match self {
+            Self::Empty => Some(Upload::empty()),
+            Self::Small(handle) => {
+                let progress = Progress::start();
+                let body = handle.body(&progress)?;
+                Some(Upload { body, progress })
+            }
+            Self::Nothing => None,
+        }
     }
 }
 
@@ -414,29 +416,30 @@ struct Upload {
 }
 
 impl Upload {
-    fn of(body: Patient<Whole>) -> (Self, Kept) {
-        let progress = Progress::start();
-        let (body, kept) = outgoing(body, &progress);
-        (Self { body, progress }, kept)
+    fn empty() -> Self {
+        Self {
+            body: Outgoing::Empty,
+            progress: Progress::of_nothing(),
+        }
     }
-}
 
-fn outgoing(body: Patient<Whole>, progress: &Progress) -> (Outgoing, Kept) {
-    if body.is_end_stream() {
-        return (Outgoing::Empty, Kept::Empty);
-    }
-    if body.size_hint().lower() > REPLAY_LIMIT as u64 {
-        return (
-            Outgoing::Streamed {
+    fn of(body: Patient<Whole>) -> (Self, Kept) {
+        if body.is_end_stream() {
+            return (Self::empty(), Kept::Empty);
+        }
+        let progress = Progress::start();
+        if body.size_hint().lower() > REPLAY_LIMIT as u64 {
+            let body = Outgoing::Streamed {
                 body,
                 progress: progress.clone(),
-            },
-            Kept::Nothing,
-        );
+            };
+            return (Self { body, progress }, Kept::Nothing);
+        }
+        let replay = Replay::new(body, progress.clone());
+        let kept = Kept::Small(replay.again());
+        let body = Outgoing::Replayable(replay);
+        (Self { body, progress }, kept)
     }
-    let replay = Replay::new(body, progress.clone());
-    let handle = replay.again();
-    (Outgoing::Replayable(replay), Kept::Small(handle))
 }
 
 fn refusal(error: &Error) -> Response<Reply> {

@@ -419,7 +419,7 @@ async fn unreachable(
     way: Way,
 ) -> Duration {
     const LASTS: Duration = Duration::from_secs(3);
-    let entra = Place::open(certificates, Way::Good).await;
+    let entra = Place::open(certificates, Way::Good);
     entra.becomes(way).await;
     let config = with_login(upstreams, &entra) + "connect_timeout = \"2s\"\n";
     let proxy = Proxy::start_with(upstreams, &config, &[]);
@@ -467,7 +467,7 @@ fn leads_to(upstreams: &Upstreams) -> Way {
 pub(crate) async fn dead_connection() {
     let upstreams = Upstreams::start().await;
     let certificates = Certificates::new(&upstreams.dir.path().join("ca.pem"));
-    let entra = Place::open(&certificates, leads_to(&upstreams)).await;
+    let entra = Place::open(&certificates, leads_to(&upstreams));
     let proxy = Proxy::start_with(&upstreams, &with_login(&upstreams, &entra), &[]);
     assert_eq!(proxy.get(load::SMALL).await.status, StatusCode::OK);
     entra.freeze();

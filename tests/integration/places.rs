@@ -69,13 +69,18 @@ pub(crate) struct Place {
     serving: Mutex<Option<JoinHandle<()>>>,
     way: Mutex<Way>,
     freeze: Arc<Notify>,
+    /// Bound, and nothing else: while nobody listens, no other socket gets the port.
+    _claim: TcpSocket,
 }
 
 impl Place {
-    pub(crate) async fn open(certificates: &Arc<Certificates>, way: Way) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    pub(crate) fn open(certificates: &Arc<Certificates>, way: Way) -> Self {
+        let claim = TcpSocket::new_v4().unwrap();
+        claim.set_reuseaddr(true).unwrap();
+        claim.bind("127.0.0.1:0".parse().unwrap()).unwrap();
         let place = Self {
-            address: listener.local_addr().unwrap(),
+            address: claim.local_addr().unwrap(),
+            _claim: claim,
             certificates: Arc::clone(certificates),
             connects: Arc::default(),
             requests: Arc::default(),
@@ -83,7 +88,7 @@ impl Place {
             way: Mutex::new(way),
             freeze: Arc::default(),
         };
-        place.serve(listener, way);
+        place.serve(place.bind(1024), way);
         place
     }
 

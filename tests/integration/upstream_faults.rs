@@ -47,7 +47,7 @@ async fn with_places(count: usize) -> (Upstreams, Proxy, Vec<Place>) {
     let (mut config, mut places) = (upstreams.config(), Vec::new());
     config += "connect_timeout = \"2s\"\n";
     for number in 0..count {
-        let place = Place::open(&certificates, Way::Good).await;
+        let place = Place::open(&certificates, Way::Good);
         write!(
             config,
             "\n[[route]]\nprefix = \"/place/{number}\"\nupstream = \"https://localhost:{}\"\n\
@@ -184,8 +184,8 @@ fn check_log(log: &str) {
 async fn an_http_proxy_that_is_down_or_finds_no_name_is_an_outage_as_well() {
     let upstreams = Upstreams::start().await;
     let certificates = Certificates::new(&upstreams.dir.path().join("ca.pem"));
-    let api = Place::open(&certificates, Way::Good).await;
-    let corporate = Place::open(&certificates, Way::Tunnel(api.address)).await;
+    let api = Place::open(&certificates, Way::Good);
+    let corporate = Place::open(&certificates, Way::Tunnel(api.address));
     let config = format!(
         "{}proxy = \"http://{}\"\nconnect_timeout = \"2s\"\n\n[[route]]\nprefix = \"/\"\n\
          upstream = \"https://{HOST}\"\naudience = \"https://api.security.microsoft.com\"\n",
