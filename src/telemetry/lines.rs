@@ -80,21 +80,32 @@ pub(super) struct Writer {
     may_wait: bool,
 }
 
+impl Writer {
+    fn put(&self, waiting: &mut Vec<u8>, line: &[u8]) {
+        if waiting.len() + line.len() > BATCH {
+            write_out(waiting);
+        }
+        waiting.extend_from_slice(line);
+        if !self.may_wait {
+            write_out(waiting);
+        }
+    }
+}
+
 impl Write for Writer {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        WAITING.with_borrow_mut(|waiting| {
-            let Some(waiting) = waiting else {
-                return io::stderr().write(line);
-            };
-            if waiting.len() + line.len() > BATCH {
-                write_out(waiting);
+        // A thread that is ending may have none any more.
+        let waits = WAITING.try_with(|waiting| match &mut *waiting.borrow_mut() {
+            Some(waiting) => {
+                self.put(waiting, line);
+                true
             }
-            waiting.extend_from_slice(line);
-            if !self.may_wait {
-                write_out(waiting);
-            }
-            Ok(line.len())
-        })
+            None => false,
+        });
+        match waits {
+            Ok(true) => Ok(line.len()),
+            Ok(false) | Err(_) => io::stderr().write(line),
+        }
     }
 
     fn flush(&mut self) -> io::Result<()> {

@@ -6,10 +6,12 @@ use std::{
 };
 
 use serde_json::Value;
+use tokio::net::TcpStream;
 
 use crate::{
     programs::{Finished, Serving, run},
     support::{Upstreams, program},
+    wire::Wire,
 };
 
 /// A reader that has seen enough (`| head -1`) is no failure.
@@ -151,8 +153,7 @@ async fn logs_hide_query_values_and_go_to_standard_error_alone() {
     assert_eq!(quiet.stdout.lines().count(), 1);
 }
 
-/// Serves four requests, and ends.
-async fn served(upstreams: &Upstreams, args: &[&str]) -> Finished {
+fn serve(upstreams: &Upstreams, args: &[&str]) -> Serving {
     let file = upstreams.write_config(&upstreams.config());
     let mut command = program();
     command
@@ -162,7 +163,12 @@ async fn served(upstreams: &Upstreams, args: &[&str]) -> Finished {
             "SANDBOX_CLIENT_SECRET",
             &upstreams.sandbox.options().client_secret,
         );
-    let serving = Serving::spawn(command);
+    Serving::spawn(command)
+}
+
+/// Serves four requests, and ends.
+async fn served(upstreams: &Upstreams, args: &[&str]) -> Finished {
+    let serving = serve(upstreams, args);
     let url = serving.url();
     for target in [
         "/api/alerts/$count",
@@ -177,4 +183,43 @@ async fn served(upstreams: &Upstreams, args: &[&str]) -> Finished {
     let ended = serving.terminate().await;
     assert_eq!(ended.code, Some(0), "{}", ended.stderr);
     ended
+}
+
+/// However many are answered at a time, and to the last.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_request_has_one_whole_line() {
+    const CLIENTS: usize = 8;
+    const EACH: usize = 100;
+    let upstreams = Upstreams::start().await;
+    let serving = serve(&upstreams, &[]);
+    let address = serving.url().replace("http://", "");
+    let mut clients = Vec::new();
+    for client in 0..CLIENTS {
+        let ask = |n| format!("GET /nowhere/{client}/{n} HTTP/1.1\r\nHost: localhost\r\n\r\n");
+        let mut wire = Wire::new(TcpStream::connect(&address).await.unwrap());
+        wire.send((0..EACH).map(ask).collect::<String>()).await;
+        clients.push(wire);
+    }
+    for client in &mut clients {
+        for _ in 0..EACH {
+            assert!(client.message().await.0.starts_with("HTTP/1.1 404 "));
+        }
+    }
+    let ended = serving.terminate().await;
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    let lines: Vec<_> = ended
+        .stderr
+        .lines()
+        .filter(|line| line.contains("nowhere"))
+        .collect();
+    assert_eq!(lines.len(), CLIENTS * EACH);
+    for client in 0..CLIENTS {
+        for n in 0..EACH {
+            let target = format!(
+                "  INFO method=GET path=/nowhere/{client}/{n} status=404 from=\"proxy\" bytes="
+            );
+            let told = lines.iter().filter(|line| line.contains(&target));
+            assert_eq!(told.count(), 1, "{target}");
+        }
+    }
 }
