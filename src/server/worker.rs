@@ -150,8 +150,11 @@ impl Worker {
             };
             match self.door.accept().await {
                 Ok(client) => {
+                    if *pause > FIRST_PAUSE {
+                        // Not any success: this may be an earlier one than another's failure.
+                        self.crew.is_failing.store(false, Ordering::Relaxed);
+                    }
                     *pause = FIRST_PAUSE;
-                    self.crew.is_failing.store(false, Ordering::Relaxed);
                     return (client, place);
                 }
                 // Out of file descriptors, or a client that was gone at once: what was accepted goes on.
