@@ -7,10 +7,10 @@ use std::{
     io,
     pin::pin,
     sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use tokio::{
@@ -31,8 +31,8 @@ use crate::proxy::Proxy;
 pub(super) struct Crew {
     members: Vec<Member>,
     places: Arc<Semaphore>,
-    /// Is the log told already that they can't accept?
-    is_failing: AtomicBool,
+    /// When one of them couldn't accept, the last time.
+    failed: Mutex<Option<Instant>>,
 }
 
 #[derive(Debug)]
@@ -55,7 +55,7 @@ impl Crew {
         let crew = Self {
             members,
             places,
-            is_failing: AtomicBool::new(false),
+            failed: Mutex::new(None),
         };
         (Arc::new(crew), inboxes)
     }
@@ -68,13 +68,16 @@ impl Crew {
         if open(&worker) > fair { least } else { worker }
     }
 
-    /// Tells the log once of tries that fail in a row.
+    /// Tells the log of the first try that fails; and again, when there was none for a while. (At the limit, each connection that ends
+    /// lets one more be accepted before the next try fails.)
     fn report(&self, error: &io::Error, pause: Duration) {
-        if self.is_failing.swap(true, Ordering::Relaxed) {
+        let mut failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
+        if failed.is_some_and(|failed| failed.elapsed() < QUIET) {
             tracing::debug!(%error, pause_ms = pause.as_millis(), "still can't accept connections");
         } else {
             tracing::warn!(%error, "can't accept connections; those that are open are served on");
         }
+        *failed = Some(Instant::now());
     }
 
     fn seat(self: &Arc<Self>, worker: usize, place: OwnedSemaphorePermit) -> Seat {
@@ -150,10 +153,6 @@ impl Worker {
             };
             match self.door.accept().await {
                 Ok(client) => {
-                    if *pause > FIRST_PAUSE {
-                        // Not any success: this may be an earlier one than another's failure.
-                        self.crew.is_failing.store(false, Ordering::Relaxed);
-                    }
                     *pause = FIRST_PAUSE;
                     return (client, place);
                 }
@@ -228,6 +227,8 @@ async fn drain(stopping: &watch::Sender<bool>, grace: Duration) {
 const LEAD: usize = 2;
 const FIRST_PAUSE: Duration = Duration::from_millis(5);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+/// After which a failure to accept is news again.
+const QUIET: Duration = Duration::from_mins(1);
 
 #[cfg(test)]
 mod tests {
