@@ -3,6 +3,8 @@
 //! Numbers from the reference pages of each call (learn.microsoft.com, "Defender for Endpoint API", "Microsoft Defender XDR API",
 //! "Security API of Microsoft Graph"). Where pages of one collection state the same number, their calls share it.
 
+use std::array;
+
 use http::Method;
 
 use crate::cloud::Family;
@@ -40,10 +42,11 @@ impl Class {
         let Some(below) = BASES.iter().find_map(|base| canonical.strip_prefix(base)) else {
             return Self::OTHER;
         };
+        let segments = segments(below);
         let found = TABLE.iter().position(|row| {
             row.family == family
+                && is_below(&segments, row.path)
                 && (row.method == ANY || row.method == method)
-                && is_below(below, row.path)
         });
         found.map_or(Self::OTHER, Self)
     }
@@ -61,36 +64,49 @@ impl Class {
     }
 }
 
-/// Is the part of a path behind its base what `pattern` says, or below it? A `*` stands for one segment; a key in parentheses is a segment of its own. Counting
-/// a list (`/$count`) is reading it.
-fn is_below(below: &str, pattern: &str) -> bool {
+/// The first segments of the part of a path behind its base, as many as a pattern may have; empty where it has fewer. A key in parentheses
+/// is a segment of its own.
+fn segments(below: &str) -> [&str; DEPTH] {
     let mut segments = below
         .split(['/', '('])
         .filter(|segment| !segment.is_empty());
-    pattern
-        .split('/')
-        .all(|part| segments.next().is_some_and(|own| names(own, part)))
+    array::from_fn(|_| segments.next().unwrap_or_default())
+}
+
+/// Are these segments what `pattern` says, or below it? A `*` stands for any one. Counting a list (`/$count`) is reading it.
+fn is_below(segments: &[&str], pattern: &[&str]) -> bool {
+    segments
+        .iter()
+        .zip(pattern)
+        .all(|(own, part)| names(own, part))
 }
 
 fn names(segment: &str, part: &str) -> bool {
-    match part {
-        "*" => segment != "$count",
-        // Also with its namespace in front, as Graph allows.
-        HUNTING => segment
-            .strip_suffix(HUNTING)
-            .is_some_and(|rest| rest.is_empty() || rest.ends_with('.')),
-        _ => segment == part,
-    }
+    // The first decides nearly always.
+    segment == part
+        || match part {
+            "*" => !matches!(segment, "" | "$count"),
+            // Also with its namespace in front, as Graph allows.
+            HUNTING => segment
+                .strip_suffix(HUNTING)
+                .is_some_and(|namespace| namespace.ends_with('.')),
+            _ => false,
+        }
 }
 
 struct Row {
     family: Family,
     method: &'static str,
-    path: &'static str,
+    path: &'static [&'static str],
     limit: Option<Limit>,
 }
 
-const fn row(family: Family, method: &'static str, path: &'static str, limit: Limit) -> Row {
+const fn row(
+    family: Family,
+    method: &'static str,
+    path: &'static [&'static str],
+    limit: Limit,
+) -> Row {
     Row {
         family,
         method,
@@ -100,7 +116,7 @@ const fn row(family: Family, method: &'static str, path: &'static str, limit: Li
 }
 
 /// A collection whose calls are throttled together, but whose limit is not documented.
-const fn unlimited(family: Family, path: &'static str) -> Row {
+const fn unlimited(family: Family, path: &'static [&'static str]) -> Row {
     Row {
         family,
         method: ANY,
@@ -125,52 +141,54 @@ const fn per(per_minute: u32, per_hour: u32) -> Limit {
 
 const ANY: &str = "";
 const HUNTING: &str = "runhuntingquery";
+/// How many segments the longest pattern has.
+const DEPTH: usize = 3;
 const BASES: [&str; 3] = ["/api/", "/v1.0/security/", "/beta/security/"];
 
 /// First match wins.
 #[rustfmt::skip]
 const TABLE: &[Row] = &[
-    row(Family::Xdr, "GET", "incidents/*", per(100, 1500)),
-    row(Family::Xdr, "GET", "incidents", per(50, 1500)),
-    row(Family::Xdr, "PATCH", "incidents", per(50, 1500)),
-    unlimited(Family::Xdr, "incidents"),
+    row(Family::Xdr, "GET", &["incidents", "*"], per(100, 1500)),
+    row(Family::Xdr, "GET", &["incidents"], per(50, 1500)),
+    row(Family::Xdr, "PATCH", &["incidents"], per(50, 1500)),
+    unlimited(Family::Xdr, &["incidents"]),
     // More in larger tenants, which nothing tells; and a CPU quota besides, which no count can foresee.
-    row(Family::Xdr, "POST", "advancedhunting/run", per_minute(45)),
-    row(Family::Endpoint, "POST", "advancedqueries/run", per(45, 1500)),
-    row(Family::Endpoint, "POST", "alerts/batchupdate", per(10, 500)),
-    row(Family::Endpoint, "POST", "alerts/createalertbyreference", per_minute(15)),
-    row(Family::Endpoint, ANY, "alerts", per(100, 1500)),
-    row(Family::Endpoint, "POST", "machines/*/runliveresponse", per_minute(10)),
-    row(Family::Endpoint, "GET", "machines/softwarevulnerabilitiesbymachine", per(30, 1000)),
-    row(Family::Endpoint, "GET", "machines/secureconfigurationsassessmentbymachine", per(30, 1000)),
-    row(Family::Endpoint, "GET", "machines/softwarevulnerabilitychangesbymachine", per(30, 1000)),
-    row(Family::Endpoint, "GET", "machines/softwarevulnerabilitiesexport", per(5, 20)),
-    row(Family::Endpoint, "GET", "machines/secureconfigurationsassessmentexport", per(5, 20)),
-    row(Family::Endpoint, "GET", "machines/infogatheringexport", per(30, 1000)),
-    row(Family::Endpoint, ANY, "machines", per(100, 1500)),
-    row(Family::Endpoint, "GET", "machineactions/*/getpackageuri", per(2, 120)),
-    row(Family::Endpoint, ANY, "machineactions", per(100, 1500)),
-    row(Family::Endpoint, "POST", "indicators/import", per_minute(30)),
-    row(Family::Endpoint, "POST", "indicators/batchdelete", per(30, 1500)),
-    row(Family::Endpoint, ANY, "indicators", per(100, 1500)),
-    row(Family::Endpoint, ANY, "libraryfiles", per(100, 1500)),
-    row(Family::Endpoint, ANY, "investigations", per(100, 1500)),
-    row(Family::Endpoint, "GET", "deviceavinfo", per(30, 1000)),
-    unlimited(Family::Endpoint, "vulnerabilities"),
-    unlimited(Family::Endpoint, "recommendations"),
-    unlimited(Family::Endpoint, "software"),
-    unlimited(Family::Endpoint, "files"),
-    unlimited(Family::Endpoint, "domains"),
-    unlimited(Family::Endpoint, "ips"),
-    unlimited(Family::Endpoint, "users"),
-    unlimited(Family::Endpoint, "remediationtasks"),
-    row(Family::Graph, "POST", HUNTING, per_minute(45)),
-    unlimited(Family::Graph, "alerts_v2"),
-    unlimited(Family::Graph, "alerts"),
-    unlimited(Family::Graph, "incidents"),
-    unlimited(Family::Graph, "securescores"),
-    unlimited(Family::Graph, "threatintelligence"),
-    unlimited(Family::Graph, "cases"),
+    row(Family::Xdr, "POST", &["advancedhunting", "run"], per_minute(45)),
+    row(Family::Endpoint, "POST", &["advancedqueries", "run"], per(45, 1500)),
+    row(Family::Endpoint, "POST", &["alerts", "batchupdate"], per(10, 500)),
+    row(Family::Endpoint, "POST", &["alerts", "createalertbyreference"], per_minute(15)),
+    row(Family::Endpoint, ANY, &["alerts"], per(100, 1500)),
+    row(Family::Endpoint, "POST", &["machines", "*", "runliveresponse"], per_minute(10)),
+    row(Family::Endpoint, "GET", &["machines", "softwarevulnerabilitiesbymachine"], per(30, 1000)),
+    row(Family::Endpoint, "GET", &["machines", "secureconfigurationsassessmentbymachine"], per(30, 1000)),
+    row(Family::Endpoint, "GET", &["machines", "softwarevulnerabilitychangesbymachine"], per(30, 1000)),
+    row(Family::Endpoint, "GET", &["machines", "softwarevulnerabilitiesexport"], per(5, 20)),
+    row(Family::Endpoint, "GET", &["machines", "secureconfigurationsassessmentexport"], per(5, 20)),
+    row(Family::Endpoint, "GET", &["machines", "infogatheringexport"], per(30, 1000)),
+    row(Family::Endpoint, ANY, &["machines"], per(100, 1500)),
+    row(Family::Endpoint, "GET", &["machineactions", "*", "getpackageuri"], per(2, 120)),
+    row(Family::Endpoint, ANY, &["machineactions"], per(100, 1500)),
+    row(Family::Endpoint, "POST", &["indicators", "import"], per_minute(30)),
+    row(Family::Endpoint, "POST", &["indicators", "batchdelete"], per(30, 1500)),
+    row(Family::Endpoint, ANY, &["indicators"], per(100, 1500)),
+    row(Family::Endpoint, ANY, &["libraryfiles"], per(100, 1500)),
+    row(Family::Endpoint, ANY, &["investigations"], per(100, 1500)),
+    row(Family::Endpoint, "GET", &["deviceavinfo"], per(30, 1000)),
+    unlimited(Family::Endpoint, &["vulnerabilities"]),
+    unlimited(Family::Endpoint, &["recommendations"]),
+    unlimited(Family::Endpoint, &["software"]),
+    unlimited(Family::Endpoint, &["files"]),
+    unlimited(Family::Endpoint, &["domains"]),
+    unlimited(Family::Endpoint, &["ips"]),
+    unlimited(Family::Endpoint, &["users"]),
+    unlimited(Family::Endpoint, &["remediationtasks"]),
+    row(Family::Graph, "POST", &[HUNTING], per_minute(45)),
+    unlimited(Family::Graph, &["alerts_v2"]),
+    unlimited(Family::Graph, &["alerts"]),
+    unlimited(Family::Graph, &["incidents"]),
+    unlimited(Family::Graph, &["securescores"]),
+    unlimited(Family::Graph, &["threatintelligence"]),
+    unlimited(Family::Graph, &["cases"]),
 ];
 
 #[cfg(test)]
@@ -264,6 +282,11 @@ mod tests {
         ] {
             assert_eq!(class(&Method::GET, path).limit(), None, "{path}");
         }
+    }
+
+    #[test]
+    fn no_pattern_is_longer_than_what_is_kept_of_a_path() {
+        assert!(TABLE.iter().all(|row| row.path.len() <= DEPTH));
     }
 
     #[test]
