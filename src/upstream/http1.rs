@@ -1,16 +1,17 @@
 //! One HTTP/1 connection, driven by the request that has it.
 //!
 //! No task of its own reads it: a second task would have to be woken for every request and every piece of an answer. While it rests, its
-//! lane is woken when something comes; and before a request is sent on it, it is looked at (RFC 9112 §9.3.1, §9.6).
+//! lane is woken when something comes; and when a request is sent on it, it is looked at first (RFC 9112 §9.3.1, §9.6).
 
 use std::{
     future::poll_fn,
     mem,
     pin::{Pin, pin},
     sync::Arc,
-    task::{Context, Poll, Waker, ready},
+    task::{Context, Poll, Wake, Waker, ready},
 };
 
+use atomic_waker::AtomicWaker;
 use bytes::Bytes;
 use http::{HeaderValue, Request, Response, Uri, header::HOST};
 use http_body::{Body, Frame, SizeHint};
@@ -23,9 +24,29 @@ use crate::body::{BoxError, Outgoing, whole::Whole};
 #[derive(Debug)]
 pub(super) struct Connection {
     sender: http1::SendRequest<Outgoing>,
-    driver: http1::Connection<Stream, Outgoing>,
+    /// None when it has ended. With it goes a request that it hasn't begun, back to its sender.
+    driver: Option<http1::Connection<Stream, Outgoing>>,
     gaze: Gaze,
-    has_ended: bool,
+    relay: Arc<Relay>,
+    /// The relay's.
+    waker: Waker,
+}
+
+/// Wakes who has the connection now, if they want to be woken.
+///
+/// hyper tells the one side of a connection whenever the other has gone on. Here both sides are polled one after the other by the same
+/// task: that would be polled once more, for nothing, with every request.
+#[derive(Debug, Default)]
+struct Relay(AtomicWaker);
+
+impl Wake for Relay {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.0.wake();
+    }
 }
 
 impl Connection {
@@ -36,14 +57,16 @@ impl Connection {
         gaze: Gaze,
     ) -> hyper::Result<Box<Self>> {
         let (sender, driver) = builder.handshake(stream).await?;
+        let relay = Arc::<Relay>::default();
         let mut connection = Box::new(Self {
             sender,
-            driver,
+            driver: Some(driver),
             gaze,
-            has_ended: false,
+            waker: Arc::clone(&relay).into(),
+            relay,
         });
         poll_fn(|cx| {
-            connection.drive(cx);
+            connection.drive(cx.waker());
             connection.sender.poll_ready(cx)
         })
         .await?;
@@ -59,12 +82,14 @@ impl Connection {
         request: Request<Outgoing>,
         lane: &Arc<Lane>,
     ) -> impl Future<Output = Result<Response<Received>, TrySendError<Request<Outgoing>>>> {
+        self.relay.0.take();
         let answer = self.sender.try_send_request(request);
         async move {
             let mut answer = pin!(answer);
             let answer = poll_fn(|cx| {
-                self.drive(cx);
-                answer.as_mut().poll(cx)
+                self.drive(cx.waker());
+                // Nobody else can bring it.
+                answer.as_mut().poll(&mut silent())
             })
             .await?;
             let version = answer.version();
@@ -78,30 +103,49 @@ impl Connection {
         }
     }
 
-    /// Can it carry another request? Not when the other end has closed it, or has sent something that nobody asked for. `waker` is
-    /// woken when that may have changed.
-    pub(super) fn is_sound(&mut self, waker: &Waker) -> bool {
+    /// Makes the next [`Self::send`] see first whether the other end has closed the connection, or has sent something that nobody asked
+    /// for: then nothing is sent.
+    pub(super) fn look(&self) {
         self.gaze.look();
-        self.is_free(waker)
     }
 
-    /// The same, as far as is known.
-    fn is_free(&mut self, waker: &Waker) -> bool {
-        self.drive(&mut Context::from_waker(waker));
-        !self.has_ended && self.sender.is_ready()
+    /// Can it carry another request, as far as is known?
+    pub(super) fn is_free(&self) -> bool {
+        self.driver.is_some() && self.sender.is_ready()
     }
 
-    fn drive(&mut self, cx: &mut Context<'_>) {
-        if self.has_ended {
-            return;
+    /// The same, when it has been looked at. `waker` is woken when that may have changed.
+    pub(super) fn is_sound(&mut self, waker: &Waker) -> bool {
+        self.look();
+        self.drive(waker);
+        self.is_free()
+    }
+
+    /// Lets `waker` be woken when something comes, or nobody.
+    pub(super) fn wake(&self, waker: Option<&Waker>) {
+        match waker {
+            Some(waker) => self.relay.0.register(waker),
+            None => drop(self.relay.0.take()),
         }
-        if let Poll::Ready(outcome) = Pin::new(&mut self.driver).poll(cx) {
-            self.has_ended = true;
+    }
+
+    fn drive(&mut self, waker: &Waker) {
+        let Some(driver) = &mut self.driver else {
+            return;
+        };
+        self.relay.0.register(waker);
+        let mut cx = Context::from_waker(&self.waker);
+        if let Poll::Ready(outcome) = Pin::new(driver).poll(&mut cx) {
+            self.driver = None;
             if let Err(error) = outcome {
                 tracing::debug!(%error, "a connection to upstream has broken");
             }
         }
     }
+}
+
+fn silent() -> Context<'static> {
+    Context::from_waker(Waker::noop())
 }
 
 /// Makes a request one for HTTP/1: origin-form (RFC 9112 §3.2.1), and `Host`.
@@ -134,11 +178,17 @@ impl Received {
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        let frame = Pin::new(&mut self.body).poll_frame(cx);
-        let Some(loan) = self.loan.as_mut().filter(|_| frame.is_pending()) else {
-            return frame;
+        let loan = self.loan.as_mut();
+        let Some(connection) = loan.and_then(|loan| loan.connection.as_mut()) else {
+            return Pin::new(&mut self.body).poll_frame(cx);
         };
-        loan.drive(cx);
+        // Where there is a piece already, nothing has to be driven until it is asked for the next one.
+        connection.wake(None);
+        let frame = Pin::new(&mut self.body).poll_frame(&mut silent());
+        if frame.is_ready() {
+            return frame;
+        }
+        connection.drive(cx.waker());
         Pin::new(&mut self.body).poll_frame(cx)
     }
 }
@@ -174,21 +224,16 @@ struct Loan {
     lane: Arc<Lane>,
 }
 
-impl Loan {
-    fn drive(&mut self, cx: &mut Context<'_>) {
-        if let Some(connection) = &mut self.connection {
-            connection.drive(cx);
-        }
-    }
-}
-
 impl Drop for Loan {
     /// Not when something is under way still: of the answer, or of an upload that it has overtaken.
     fn drop(&mut self) {
         let Some(mut connection) = self.connection.take() else {
             return;
         };
-        if connection.is_free(self.lane.waker()) {
+        if !connection.is_free() {
+            connection.drive(self.lane.waker());
+        }
+        if connection.is_free() {
             self.lane.put(connection, true);
         }
     }

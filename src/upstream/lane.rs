@@ -63,9 +63,9 @@ struct Resting {
 }
 
 impl Resting {
-    /// Can it carry a request? `waker` is woken when that may have changed.
-    fn is_sound(&mut self, waker: &Waker) -> bool {
-        self.since.elapsed() < REST && self.connection.is_sound(waker)
+    /// Can it carry a request, as far as is known?
+    fn can_serve(&self, now: Instant) -> bool {
+        now.duration_since(self.since) < REST && self.connection.is_free()
     }
 }
 
@@ -88,16 +88,6 @@ pub(super) enum Ready {
 pub(super) struct Found {
     pub(super) ready: Ready,
     pub(super) is_used: bool,
-}
-
-impl Found {
-    /// One that has just been given back is looked at like one that has rested. One that is new says itself what is wrong.
-    fn is_sound(&mut self) -> bool {
-        match &mut self.ready {
-            Ready::Http1(connection) if self.is_used => connection.is_sound(Waker::noop()),
-            Ready::Http1(_) | Ready::Http2(_) => true,
-        }
-    }
 }
 
 impl Lane {
@@ -146,19 +136,14 @@ impl Lane {
     /// # Errors
     /// Why none could be opened.
     pub(super) async fn take(self: &Arc<Self>, opener: &Opener) -> Result<Found, Failure> {
-        loop {
-            if let Some(ready) = self.at_hand() {
-                return Ok(Found {
-                    ready,
-                    is_used: true,
-                });
-            }
-            let told = self.ask(opener).await;
-            let mut found = told.unwrap_or_else(|_| Err(Failure::lost()))?;
-            if found.is_sound() {
-                return Ok(found);
-            }
+        if let Some(ready) = self.at_hand() {
+            return Ok(Found {
+                ready,
+                is_used: true,
+            });
         }
+        let told = self.ask(opener).await;
+        told.unwrap_or_else(|_| Err(Failure::lost()))
     }
 
     /// Joins those who wait; one more connection is opened for it, if the next isn't enough for all.
@@ -184,10 +169,10 @@ impl Lane {
             shared.since = Instant::now();
             return Some(Ready::Http2(shared.sender.clone()));
         }
+        let now = Instant::now();
         loop {
-            let mut resting = state.resting.pop_back()?;
-            // It belongs to the request from here on; nobody else is to be woken.
-            if resting.is_sound(Waker::noop()) {
+            let resting = state.resting.pop_back()?;
+            if resting.can_serve(now) {
                 return Some(Ready::Http1(resting.connection));
             }
         }
@@ -199,6 +184,7 @@ impl Lane {
         let Some(connection) = state.give(connection, is_used) else {
             return;
         };
+        connection.wake(Some(&self.waker));
         state.resting.push_back(Resting {
             connection,
             since: Instant::now(),
@@ -378,9 +364,10 @@ async fn look_after(lane: Weak<Lane>, bell: Arc<Bell>) {
             return;
         };
         let mut state = lane.state();
-        state
-            .resting
-            .retain_mut(|resting| resting.is_sound(&lane.waker));
+        let now = Instant::now();
+        state.resting.retain_mut(|resting| {
+            resting.can_serve(now) && resting.connection.is_sound(&lane.waker)
+        });
         state.drop_shared_if_old();
         if state.resting.is_empty() && state.shared.is_none() {
             state.is_looked_after = false;

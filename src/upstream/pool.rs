@@ -135,6 +135,10 @@ async fn exchange(
     };
     match found.ready {
         Ready::Http1(connection) => {
+            // One that is new says itself what is wrong.
+            if found.is_used {
+                connection.look();
+            }
             http1::address(&mut request, lane.host());
             let answer = connection.send(request, lane).await;
             answer.map_err(|error| {

@@ -39,7 +39,6 @@ async fn open(
 async fn a_connection_that_goes_from_one_request_to_the_next_is_looked_at_too() {
     let (listener, lane, opener) = origin(Scheme::HTTP).await;
     let (ended, end) = open(&listener, &lane, &opener).await;
-    let (sound, _end) = open(&listener, &lane, &opener).await;
     {
         // Another request's, that all may share.
         let mut state = lane.state();
@@ -51,10 +50,17 @@ async fn a_connection_that_goes_from_one_request_to_the_next_is_looked_at_too() 
     assert!(taking.as_mut().poll(&mut cx).is_pending());
     drop(end);
     lane.put(ended, true);
-    assert!(taking.as_mut().poll(&mut cx).is_pending());
-    lane.put(sound, true);
-    let found = taking.await.unwrap();
-    assert!(found.is_used, "so that it may be asked once more");
+    let Ok(Found {
+        ready: Ready::Http1(connection),
+        is_used: true,
+    }) = taking.await
+    else {
+        panic!("the connection that was given back");
+    };
+    connection.look();
+    let answer = connection.send(Request::new(Outgoing::Empty), &lane).await;
+    let unsent = answer.unwrap_err().take_message();
+    assert!(unsent.is_some(), "so that it may be sent on another");
 }
 
 #[tokio::test]
