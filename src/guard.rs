@@ -100,12 +100,13 @@ impl Guard {
         refuse_unsupported(&request)?;
         http2::check(&request)?;
         let authority = authority(&request)?;
-        let customer = self.customer(authority.host());
+        let host = authority.host();
+        let customer = self.customer(host);
         if customer.is_none() {
-            self.check_host(&authority)?;
+            self.check_host(host, authority.as_str())?;
         }
         let page = self.check_page(request.headers(), &authority)?;
-        let local_origin = format!("{}://{authority}", self.scheme);
+        let local_origin = [self.scheme, "://", authority.as_str()].concat();
         Ok(Visitor {
             request,
             local_origin,
@@ -117,8 +118,10 @@ impl Guard {
     /// The customer that the host names. Names below `localhost` are this machine's (RFC 6761 §6.3), so no page can rebind one;
     /// only those listed are for the proxy.
     fn customer(&self, host: &str) -> Option<String> {
-        let name = customer::of_host(host).filter(|_| !self.customers.is_empty())?;
-        let name = name.to_ascii_lowercase();
+        if self.customers.is_empty() {
+            return None;
+        }
+        let name = customer::of_host(host)?.to_ascii_lowercase();
         self.customers.contains(&name).then_some(name)
     }
 
@@ -134,8 +137,7 @@ impl Guard {
         }
     }
 
-    fn check_host(&self, authority: &Authority) -> Result<(), Error> {
-        let host = authority.host();
+    fn check_host(&self, host: &str, authority: &str) -> Result<(), Error> {
         if matches!(host, "0.0.0.0" | "[::]") {
             return Err(Error::BadRequest(
                 "0.0.0.0 is no address to call; use localhost",
@@ -143,8 +145,7 @@ impl Guard {
         }
         let listed = || {
             self.allowed_hosts.iter().any(|allowed| {
-                allowed.eq_ignore_ascii_case(host)
-                    || allowed.eq_ignore_ascii_case(authority.as_str())
+                allowed.eq_ignore_ascii_case(host) || allowed.eq_ignore_ascii_case(authority)
             })
         };
         if origin::is_loopback(host) || listed() {
@@ -314,10 +315,8 @@ fn target_authority(target: &Uri) -> Result<Option<Authority>, Error> {
 
 /// Refuses user information and a port that is none.
 fn plain(authority: Authority) -> Result<Authority, Error> {
-    let port = authority
-        .as_str()
-        .strip_prefix(authority.host())
-        .unwrap_or("?");
+    let (text, host) = (authority.as_str(), authority.host());
+    let port = text.strip_prefix(host).unwrap_or("?");
     let well_formed = port.is_empty()
         || port
             .strip_prefix(':')
@@ -325,7 +324,7 @@ fn plain(authority: Authority) -> Result<Authority, Error> {
             .is_some_and(|port| {
                 port.starts_with(|c: char| c.is_ascii_digit()) && port.parse::<u16>().is_ok()
             });
-    if authority.as_str().contains('@') || authority.host().is_empty() || !well_formed {
+    if text.contains('@') || host.is_empty() || !well_formed {
         return Err(Error::BadRequest("the Host is malformed"));
     }
     Ok(authority)

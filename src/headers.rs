@@ -5,25 +5,19 @@
 
 use http::{
     HeaderMap, HeaderName, HeaderValue, Version,
-    header::{
-        CONNECTION, EXPECT, HOST, ORIGIN, PROXY_AUTHENTICATE, TE, TRAILER, TRANSFER_ENCODING,
-        UPGRADE, VIA,
-    },
+    header::{CONNECTION, Entry, VIA},
 };
 
 /// Strips an inbound request: hop-by-hop fields (RFC 9110 §7.6.1), credentials, forwarding claims, and what the proxy answers
 /// for itself (`Expect`, `Origin`, `Host`). With `method_override` off, also the fields that change the method upstream.
 pub fn strip_request(headers: &mut HeaderMap, method_override: bool) {
     strip_connection(headers);
-    let doomed = |name: &HeaderName| {
+    remove_where(headers, |name| {
         is_hop_by_hop(name)
-            || is_claim(name.as_str())
-            || (!method_override && is_method_override(name.as_str()))
-    };
-    remove_where(headers, doomed);
-    for name in [HOST, EXPECT, ORIGIN, TRAILER] {
-        headers.remove(name);
-    }
+            || matches!(name, "host" | "expect" | "origin" | "trailer")
+            || is_claim(name)
+            || (!method_override && is_method_override(name))
+    });
 }
 
 /// Strips a response from upstream: hop-by-hop fields, and what would speak for the proxy's own origin (`Alt-Svc` would lead the
@@ -33,15 +27,15 @@ pub fn strip_response(headers: &mut HeaderMap) {
     strip_connection(headers);
     remove_where(headers, |name| {
         is_hop_by_hop(name)
-            || *name == PROXY_AUTHENTICATE
             || matches!(
-                name.as_str(),
+                name,
                 "alt-svc"
                     | "strict-transport-security"
+                    | "proxy-authenticate"
                     | "proxy-authentication-info"
                     | "proxy-status"
             )
-            || name.as_str().starts_with("access-control-")
+            || name.starts_with("access-control-")
     });
 }
 
@@ -102,9 +96,7 @@ impl Pseudonym {
 /// directs a cache or says what the content is (RFC 9110 §6.5.1). Links go too, as those of the header section lead to this proxy.
 pub fn strip_trailers(trailers: &mut HeaderMap) {
     strip_response(trailers);
-    remove_where(trailers, |name| {
-        is_claim(name.as_str()) || is_for_heads_only(name.as_str())
-    });
+    remove_where(trailers, |name| is_claim(name) || is_for_heads_only(name));
 }
 
 fn is_for_heads_only(name: &str) -> bool {
@@ -136,27 +128,31 @@ fn is_for_heads_only(name: &str) -> bool {
 
 /// Removes every field that any `Connection` line names, and `Connection` itself.
 fn strip_connection(headers: &mut HeaderMap) {
-    if !headers.contains_key(CONNECTION) {
+    let Entry::Occupied(entry) = headers.entry(CONNECTION) else {
         return;
-    }
-    let lines: Vec<HeaderValue> = headers.get_all(CONNECTION).iter().cloned().collect();
-    headers.remove(CONNECTION);
-    for name in lines
-        .iter()
-        .flat_map(|line| line.as_bytes().split(|byte| *byte == b','))
-    {
-        if let Ok(name) = HeaderName::from_bytes(name.trim_ascii()) {
+    };
+    let (_, mut lines) = entry.remove_entry_mult();
+    // Hardly ever is there a second, for which alone there is room on the heap.
+    let (first, others) = (lines.next(), lines.collect::<Vec<HeaderValue>>());
+    let lines = first.iter().chain(&others);
+    for name in lines.flat_map(|line| line.as_bytes().split(|byte| *byte == b',')) {
+        let name = name.trim_ascii();
+        // They are removed anyway, and stand there more often than any other.
+        let is_usual = [&b"close"[..], b"keep-alive"]
+            .iter()
+            .any(|usual| name.eq_ignore_ascii_case(usual));
+        if !is_usual && let Ok(name) = HeaderName::from_bytes(name) {
             headers.remove(name);
         }
     }
 }
 
 /// Removes the fields with such names.
-pub(crate) fn remove_where(headers: &mut HeaderMap, doomed: impl Fn(&HeaderName) -> bool) {
+pub(crate) fn remove_where(headers: &mut HeaderMap, doomed: impl Fn(&str) -> bool) {
     // One pass to look, which allocates nothing where there is nothing to remove.
     let names: Vec<HeaderName> = headers
         .keys()
-        .filter(|name| doomed(name))
+        .filter(|name| doomed(name.as_str()))
         .cloned()
         .collect();
     for name in names {
@@ -164,12 +160,19 @@ pub(crate) fn remove_where(headers: &mut HeaderMap, doomed: impl Fn(&HeaderName)
     }
 }
 
-fn is_hop_by_hop(name: &HeaderName) -> bool {
-    [&CONNECTION, &TE, &TRANSFER_ENCODING, &UPGRADE].contains(&name)
-        || matches!(
-            name.as_str(),
-            "keep-alive" | "proxy-connection" | "http2-settings"
-        )
+/// What concerns one connection only. (`Close` is no field, but reserved: RFC 9110 §16.3.1.)
+fn is_hop_by_hop(name: &str) -> bool {
+    matches!(
+        name,
+        "connection"
+            | "te"
+            | "transfer-encoding"
+            | "upgrade"
+            | "keep-alive"
+            | "close"
+            | "proxy-connection"
+            | "http2-settings"
+    )
 }
 
 /// Does the field claim who the client is, where it comes from, or (to the proxy alone) whom it acts for? Servers that turn names into variables read an underscore as a

@@ -112,6 +112,10 @@ impl Routes {
 
         headers::strip_request(&mut inbound.headers, matches!(route.methods, Methods::All));
         headers::add_via(&mut inbound.headers, inbound.version, &self.pseudonym);
+        // A place for the token: what is copied for each sending has no room for another field.
+        inbound
+            .headers
+            .insert(AUTHORIZATION, HeaderValue::from_static(""));
         let outbound = Outbound {
             route,
             key: &destination.keys[chosen.place],

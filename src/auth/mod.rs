@@ -24,6 +24,7 @@ pub mod user;
 
 use std::{pin::Pin, sync::Arc, time::Duration};
 
+use foldhash::fast::RandomState;
 use moka::{
     future::Cache,
     ops::compute::{CompResult, Op},
@@ -65,7 +66,7 @@ pub struct Tokens {
 #[derive(Debug)]
 struct Shared {
     source: Source,
-    entries: Cache<TokenKey, Arc<Entry>>,
+    entries: Entries,
     turns: Arc<Turns>,
     /// One permit for each token request under way.
     fetching: Semaphore,
@@ -383,14 +384,17 @@ impl Shared {
     }
 }
 
+/// The keys are the configuration's, so nobody can choose them such that they collide.
+type Entries = Cache<TokenKey, Arc<Entry>, RandomState>;
+
 /// Where entries are kept: those that were used last. (moka's usual policy turns newcomers away when it is full, and with them the
 /// memory of a refusal.)
-fn cache(capacity: u64) -> Cache<TokenKey, Arc<Entry>> {
+fn cache(capacity: u64) -> Entries {
     Cache::builder()
         .max_capacity(capacity)
         .eviction_policy(EvictionPolicy::lru())
         .time_to_idle(IDLE)
-        .build()
+        .build_with_hasher(RandomState::default())
 }
 
 /// How long a request waits for a fetch when the last one failed.

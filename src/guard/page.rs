@@ -1,7 +1,7 @@
 //! What a browser says of the page that makes it ask, beside `Origin` (Fetch Metadata Request Headers, W3C).
 
 use http::{
-    HeaderMap,
+    HeaderMap, HeaderName,
     header::{HeaderValue, REFERER},
 };
 
@@ -16,12 +16,12 @@ pub(super) fn refuse_foreign(
     is_own: impl Fn(&[u8]) -> bool,
 ) -> Result<(), Error> {
     let ahead = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"prefetch");
-    if headers.contains_key("sec-purpose") || headers.get("purpose").is_some_and(ahead) {
+    if headers.contains_key(&SEC_PURPOSE) || headers.get(&PURPOSE).is_some_and(ahead) {
         return Err(Error::Forbidden(
             "a browser may not fetch ahead through this proxy",
         ));
     }
-    for site in headers.get_all("sec-fetch-site") {
+    for site in headers.get_all(&SEC_FETCH_SITE) {
         match site.as_bytes() {
             b"same-origin" => {}
             b"none" if is_typed(headers, &is_own) => {}
@@ -55,3 +55,8 @@ fn origin(url: &[u8]) -> &[u8] {
     let mut slashes = (0..url.len()).filter(|&at| url[at] == b'/').skip(2);
     slashes.next().map_or(url, |end| &url[..end])
 }
+
+// Each of them is looked for in every request; from a `&str` it would be made anew.
+static PURPOSE: HeaderName = HeaderName::from_static("purpose");
+static SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+static SEC_PURPOSE: HeaderName = HeaderName::from_static("sec-purpose");

@@ -90,7 +90,11 @@ pub(super) fn is_range(head: &Parts) -> bool {
 /// Whether the content is declared to be JSON, that is `application/json` or `application/*+json`; `None` without a
 /// declaration.
 pub(super) fn is_json(headers: &HeaderMap) -> Option<bool> {
-    let value = headers.get(CONTENT_TYPE)?.to_str().unwrap_or_default();
+    let value = headers.get(CONTENT_TYPE)?;
+    if value == "application/json" {
+        return Some(true);
+    }
+    let value = value.to_str().unwrap_or_default();
     let essence = value.split(';').next().unwrap_or_default().trim();
     let subtype = essence
         .split_at_checked("application/".len())
@@ -128,7 +132,7 @@ fn tokens<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item =
 }
 
 fn remove_digests(headers: &mut HeaderMap) {
-    remove_where(headers, |name| DIGESTS.contains(&name.as_str()));
+    remove_where(headers, |name| DIGESTS.contains(&name));
 }
 
 /// One line of `Link` (RFC 8288 section 3) with our origins replaced; `None` if it has none.

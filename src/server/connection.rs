@@ -5,7 +5,7 @@ use std::{
     mem,
     pin::{Pin, pin},
     sync::Arc,
-    task::Poll,
+    task::{Poll, Waker},
     time::Duration,
 };
 
@@ -162,17 +162,30 @@ impl Setup {
         let http1 = &self.protocols.http1;
         let service = service_fn(|request| answerer.answer(request));
         let mut connection = http1.serve_connection(TokioIo::new(stream), service);
+        let stop = stopped.0.clone();
         let mut stopped = pin!(stopped.wait());
         let mut is_stopping = false;
         let mut pause = pin!(sleep(PAUSE));
         let mut begun = 0;
+        let mut known: Option<Waker> = None;
         let ended = poll_fn(|cx| {
-            if !is_stopping && stopped.as_mut().poll(cx).is_ready() {
+            // Each piece of a request or an answer leads here: what has nothing to say is not asked again.
+            let is_known = known
+                .as_ref()
+                .is_some_and(|known| known.will_wake(cx.waker()));
+            if !is_known {
+                known = Some(cx.waker().clone());
+            }
+            let may_stop = !is_known || stop.has_changed().unwrap_or(true);
+            if may_stop && !is_stopping && stopped.as_mut().poll(cx).is_ready() {
                 is_stopping = true;
                 Pin::new(&mut connection).graceful_shutdown();
             }
             if let Poll::Ready(ended) = Pin::new(&mut connection).poll(cx) {
                 return Poll::Ready(Some(ended));
+            }
+            if is_known && !pause.is_elapsed() {
+                return Poll::Pending;
             }
             while pause.as_mut().poll(cx).is_ready() {
                 let before = mem::replace(&mut begun, answerer.answers.begun());
