@@ -4,11 +4,13 @@ mod circuit;
 pub mod connect;
 mod framing;
 mod http1;
+mod http2;
 mod lane;
 pub mod link;
 mod opener;
 mod pool;
 mod probe;
+mod received;
 pub mod tls;
 
 use std::{
@@ -23,7 +25,7 @@ use http_body_util::{BodyExt, Limited};
 use hyper_util::client::proxy::matcher::Matcher;
 use tokio::time::{Instant, timeout_at};
 
-pub use self::http1::Received;
+pub use self::received::Received;
 use self::{
     circuit::Outage,
     connect::{ConnectTimeout, Connector},
@@ -193,11 +195,11 @@ fn classify(error: NoAnswer) -> Error {
         NoAnswer::Unreachable(error) => return unreachable(error),
         NoAnswer::Broken(error) => error,
     };
-    match kind(&error) {
-        Some(Kind::ClientBody) => Error::BrokenBody(error.into()),
-        Some(Kind::Protocol) => Error::Protocol(error.into()),
+    match kind(&*error) {
+        Some(Kind::ClientBody) => Error::BrokenBody(error),
+        Some(Kind::Protocol) => Error::Protocol(error),
         Some(Kind::OutOfFiles | Kind::Tls | Kind::Dns | Kind::ConnectTimeout) | None => {
-            Error::Closed(error.into())
+            Error::Closed(error)
         }
     }
 }
@@ -248,6 +250,13 @@ fn kind_of(cause: &(dyn std::error::Error + 'static)) -> Option<Kind> {
     if cause.is::<ConnectTimeout>() {
         return Some(Kind::ConnectTimeout);
     }
+    if cause.is::<http2::Broken>() {
+        return Some(Kind::ClientBody);
+    }
+    if let Some(error) = cause.downcast_ref::<h2::Error>() {
+        // What it calls its own is what upstream must not do.
+        return error.is_library().then_some(Kind::Protocol);
+    }
     if let Some(error) = cause.downcast_ref::<hyper::Error>() {
         return match error {
             error if error.is_user() => Some(Kind::ClientBody),
@@ -255,15 +264,9 @@ fn kind_of(cause: &(dyn std::error::Error + 'static)) -> Option<Kind> {
             _ => None,
         };
     }
-    // The resolver's error has no type of its own, and that of `h2` is behind hyper's.
-    let text = cause.to_string();
-    if text.starts_with("dns error") {
-        return Some(Kind::Dns);
-    }
-    let is_protocol = ["stream error detected", "connection error detected"]
-        .iter()
-        .any(|start| text.starts_with(start));
-    is_protocol.then_some(Kind::Protocol)
+    // The resolver's error has no type of its own.
+    let is_dns = cause.to_string().starts_with("dns error");
+    is_dns.then_some(Kind::Dns)
 }
 
 /// The process, or the system, has no file descriptor left for a connection.

@@ -41,7 +41,7 @@ fn is_chunked(headers: &HeaderMap) -> Result<bool, &'static str> {
     }
 }
 
-fn length(headers: &HeaderMap) -> Result<Option<u64>, &'static str> {
+pub(super) fn length(headers: &HeaderMap) -> Result<Option<u64>, &'static str> {
     let mut lines = headers.get_all(CONTENT_LENGTH).iter();
     let line = match (lines.next(), lines.next()) {
         (None, _) => return Ok(None),

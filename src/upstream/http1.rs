@@ -14,11 +14,14 @@ use std::{
 use atomic_waker::AtomicWaker;
 use bytes::Bytes;
 use http::{HeaderValue, Request, Response, Uri, header::HOST};
-use http_body::{Body, Frame, SizeHint};
-use hyper::client::conn::{TrySendError, http1};
+use http_body::{Body as _, Frame, SizeHint};
+use hyper::{
+    body::Incoming,
+    client::conn::{TrySendError, http1},
+};
 
 use super::{connect::Stream, lane::Lane, link::Gaze};
-use crate::body::{BoxError, Outgoing, whole::Whole};
+use crate::body::{BoxError, Outgoing};
 
 /// A connection that carries one request at a time.
 #[derive(Debug)]
@@ -81,7 +84,7 @@ impl Connection {
         mut self: Box<Self>,
         request: Request<Outgoing>,
         lane: &Arc<Lane>,
-    ) -> impl Future<Output = Result<Response<Received>, TrySendError<Request<Outgoing>>>> {
+    ) -> impl Future<Output = Result<Response<Body>, TrySendError<Request<Outgoing>>>> {
         self.relay.0.take();
         let answer = self.sender.try_send_request(request);
         async move {
@@ -92,9 +95,8 @@ impl Connection {
                 answer.as_mut().poll(&mut silent())
             })
             .await?;
-            let version = answer.version();
-            Ok(answer.map(|body| Received {
-                body: Whole::new(body, version),
+            Ok(answer.map(|body| Body {
+                body,
                 loan: Some(Loan {
                     connection: Some(self),
                     lane: Arc::clone(lane),
@@ -158,18 +160,13 @@ pub(super) fn address(request: &mut Request<Outgoing>, host: &HeaderValue) {
 
 /// The body of an answer; it drives the connection that it comes on, and gives it back.
 #[derive(Debug)]
-pub struct Received {
+pub(super) struct Body {
     // Is dropped first, so that the connection knows that nobody reads on.
-    body: Whole,
+    body: Incoming,
     loan: Option<Loan>,
 }
 
-impl Received {
-    /// A body whose connection has a task of its own.
-    pub(super) fn of_stream(body: Whole) -> Self {
-        Self { body, loan: None }
-    }
-
+impl Body {
     /// Nothing more is carried by its connection.
     pub(super) fn give_up(mut self) {
         if let Some(loan) = &mut self.loan {
@@ -177,7 +174,7 @@ impl Received {
         }
     }
 
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<hyper::Result<Frame<Bytes>>>> {
         let loan = self.loan.as_mut();
         let Some(connection) = loan.and_then(|loan| loan.connection.as_mut()) else {
             return Pin::new(&mut self.body).poll_frame(cx);
@@ -193,7 +190,7 @@ impl Received {
     }
 }
 
-impl Body for Received {
+impl http_body::Body for Body {
     type Data = Bytes;
     type Error = BoxError;
 
@@ -205,7 +202,7 @@ impl Body for Received {
         if frame.is_none() || self.body.is_end_stream() {
             self.loan = None;
         }
-        Poll::Ready(frame)
+        Poll::Ready(frame.map(|frame| frame.map_err(Into::into)))
     }
 
     fn is_end_stream(&self) -> bool {

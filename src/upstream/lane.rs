@@ -12,13 +12,12 @@ use http::{
     HeaderValue, Request, Uri,
     uri::{Authority, Scheme},
 };
-use hyper::client::conn::http2;
 use tokio::{
     sync::{Notify, oneshot},
     time::Instant,
 };
 
-use super::{http1::Connection, opener::Opener};
+use super::{http1::Connection, http2, opener::Opener};
 use crate::body::Outgoing;
 
 /// Hands out connections to one origin.
@@ -46,8 +45,8 @@ impl Wake for Bell {
 struct State {
     /// Of HTTP/1, the one that was used last at the back.
     resting: VecDeque<Resting>,
-    /// Of HTTP/2.
-    shared: Option<Shared>,
+    /// Of HTTP/2: more than one when upstream takes fewer requests on it than there are.
+    shared: Vec<Shared>,
     /// Is the next one to be opened enough for all? Until upstream has chosen HTTP/1.
     may_share: bool,
     waiting: VecDeque<oneshot::Sender<Result<Found, Failure>>>,
@@ -72,7 +71,7 @@ impl Resting {
 /// A connection of HTTP/2, and when it was last asked for.
 #[derive(Debug)]
 struct Shared {
-    sender: http2::SendRequest<Outgoing>,
+    connection: http2::Connection,
     since: Instant,
 }
 
@@ -80,7 +79,7 @@ struct Shared {
 #[derive(Debug)]
 pub(super) enum Ready {
     Http1(Box<Connection>),
-    Http2(http2::SendRequest<Outgoing>),
+    Http2(http2::Connection),
 }
 
 /// A [`Ready`] connection, and whether it has carried others before.
@@ -136,7 +135,7 @@ impl Lane {
     /// # Errors
     /// Why none could be opened.
     pub(super) async fn take(self: &Arc<Self>, opener: &Opener) -> Result<Found, Failure> {
-        if let Some(ready) = self.at_hand() {
+        if let Some(ready) = self.at_hand(opener) {
             return Ok(Found {
                 ready,
                 is_used: true,
@@ -162,14 +161,17 @@ impl Lane {
         told
     }
 
-    fn at_hand(&self) -> Option<Ready> {
+    fn at_hand(self: &Arc<Self>, opener: &Opener) -> Option<Ready> {
         let mut state = self.state();
-        state.drop_shared_if_old();
-        if let Some(shared) = &mut state.shared {
-            shared.since = Instant::now();
-            return Some(Ready::Http2(shared.sender.clone()));
-        }
         let now = Instant::now();
+        if let Some(connection) = state.shared(now) {
+            let is_crowded = !connection.has_room() && state.may_share_another();
+            let another = is_crowded.then(|| Opening::begin(self, opener, &mut state));
+            drop(state);
+            // This request doesn't wait for it.
+            another.into_iter().for_each(Opening::start);
+            return Some(Ready::Http2(connection));
+        }
         loop {
             let resting = state.resting.pop_back()?;
             if resting.can_serve(now) {
@@ -193,9 +195,9 @@ impl Lane {
     }
 
     /// Lets all share a connection.
-    fn share(self: &Arc<Self>, sender: http2::SendRequest<Outgoing>) {
+    fn share(self: &Arc<Self>, connection: http2::Connection) {
         let mut state = self.state();
-        state.share(sender);
+        state.share(connection);
         self.have_looked_after(&mut state);
     }
 
@@ -226,9 +228,34 @@ impl State {
         self.opening < others + MAX_UNAWAITED
     }
 
-    fn drop_shared_if_old(&mut self) {
-        self.shared
-            .take_if(|shared| shared.sender.is_closed() || shared.since.elapsed() >= REST);
+    fn drop_old_shared(&mut self, now: Instant) {
+        self.shared.retain(|shared| {
+            !shared.connection.is_closed() && now.duration_since(shared.since) < REST
+        });
+    }
+
+    /// One of those that all share: the first that has room, so that those behind it come to rest; else that with the fewest requests.
+    fn shared(&mut self, now: Instant) -> Option<http2::Connection> {
+        self.drop_old_shared(now);
+        let roomy = self
+            .shared
+            .iter()
+            .position(|shared| shared.connection.has_room());
+        let found = match roomy {
+            Some(index) => self.shared.get_mut(index),
+            None => self
+                .shared
+                .iter_mut()
+                .min_by_key(|shared| shared.connection.load()),
+        };
+        found.map(|shared| {
+            shared.since = now;
+            shared.connection.clone()
+        })
+    }
+
+    fn may_share_another(&self) -> bool {
+        self.opening == 0 && self.shared.len() < MAX_SHARED
     }
 
     /// Gives `connection` to the first who still waits; back, if nobody does.
@@ -251,16 +278,16 @@ impl State {
         Some(left)
     }
 
-    fn share(&mut self, sender: http2::SendRequest<Outgoing>) {
+    fn share(&mut self, connection: http2::Connection) {
         self.may_share = true;
         for waiting in self.waiting.drain(..) {
             let _ = waiting.send(Ok(Found {
-                ready: Ready::Http2(sender.clone()),
+                ready: Ready::Http2(connection.clone()),
                 is_used: false,
             }));
         }
-        self.shared = Some(Shared {
-            sender,
+        self.shared.push(Shared {
+            connection,
             since: Instant::now(),
         });
     }
@@ -368,8 +395,8 @@ async fn look_after(lane: Weak<Lane>, bell: Arc<Bell>) {
         state.resting.retain_mut(|resting| {
             resting.can_serve(now) && resting.connection.is_sound(&lane.waker)
         });
-        state.drop_shared_if_old();
-        if state.resting.is_empty() && state.shared.is_none() {
+        state.drop_old_shared(now);
+        if state.resting.is_empty() && state.shared.is_empty() {
             state.is_looked_after = false;
             return;
         }
@@ -382,6 +409,9 @@ const REST: Duration = Duration::from_mins(1);
 /// How many may be opened that nobody waits for any more: clients that ask and hang up, again and again, would else have one opened each
 /// time. Beyond this many, the next one to ask is served by one of them.
 const MAX_UNAWAITED: usize = 32;
+
+/// How many connections of HTTP/2 there may be. When all are full, requests wait in them.
+const MAX_SHARED: usize = 8;
 
 #[cfg(test)]
 mod tests;

@@ -6,7 +6,7 @@ use std::{
 };
 
 use http::{
-    Request, Response, Uri, Version,
+    Request, Response, Uri,
     uri::{Authority, Scheme},
 };
 use hyper::client::conn::TrySendError;
@@ -14,12 +14,13 @@ use hyper::client::conn::TrySendError;
 use super::{
     circuit::Outage,
     connect::Connector,
-    http1::{self, Received},
+    http1,
     lane::{Failure, Found, Lane, Ready},
     opener::Opener,
+    received::Received,
 };
 use crate::{
-    body::{BoxError, Outgoing, whole::Whole},
+    body::{BoxError, Outgoing},
     origin::Origin,
 };
 
@@ -46,7 +47,7 @@ pub(super) enum NoAnswer {
     /// No connection.
     Unreachable(BoxError),
     /// The connection broke, or what came on it was none.
-    Broken(hyper::Error),
+    Broken(BoxError),
 }
 
 impl Pool {
@@ -130,17 +131,18 @@ async fn exchange(
     unsent: &mut Option<Request<Outgoing>>,
     lane: &Arc<Lane>,
 ) -> Result<Response<Received>, NoAnswer> {
-    let Some(mut request) = unsent.take() else {
-        return Err(NoAnswer::Unreachable("there is no request".into()));
-    };
     match found.ready {
         Ready::Http1(connection) => {
+            let Some(mut request) = unsent.take() else {
+                return Err(NoAnswer::Unreachable("there is no request".into()));
+            };
             // One that is new says itself what is wrong.
             if found.is_used {
                 connection.look();
             }
             http1::address(&mut request, lane.host());
             let answer = connection.send(request, lane).await;
+            let answer = answer.map(|answer| answer.map(Received::from));
             answer.map_err(|error| {
                 let broken = broken(error, unsent);
                 // The next connection may speak another protocol.
@@ -150,10 +152,9 @@ async fn exchange(
                 broken
             })
         }
-        Ready::Http2(mut shared) => {
-            let answer = shared.try_send_request(request).await;
-            let answer = answer.map_err(|error| broken(error, unsent))?;
-            Ok(answer.map(|body| Received::of_stream(Whole::new(body, Version::HTTP_2))))
+        Ready::Http2(connection) => {
+            let answer = connection.send(unsent).await;
+            Ok(answer.map_err(NoAnswer::Broken)?.map(Received::from))
         }
     }
 }
@@ -163,7 +164,7 @@ fn broken(
     unsent: &mut Option<Request<Outgoing>>,
 ) -> NoAnswer {
     *unsent = error.take_message();
-    NoAnswer::Broken(error.into_error())
+    NoAnswer::Broken(error.into_error().into())
 }
 
 /// Both clocks at one moment.

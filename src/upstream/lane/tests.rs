@@ -1,13 +1,11 @@
 use std::{pin::pin, task::Context};
 
-use hyper_util::{
-    client::proxy::matcher::Matcher,
-    rt::{TokioExecutor, TokioIo},
-};
+use hyper_rustls::MaybeHttpsStream;
+use hyper_util::{client::proxy::matcher::Matcher, rt::TokioIo};
 use tokio::net::{TcpListener, TcpStream};
 
 use super::*;
-use crate::upstream::{Connector, tls};
+use crate::upstream::{Connector, link::Link, tls};
 
 const LIMIT: Duration = Duration::from_secs(30);
 
@@ -82,18 +80,15 @@ async fn who_asks_and_hangs_up_has_no_more_than_some_opened() {
 
 #[tokio::test]
 async fn a_connection_of_http2_that_nobody_has_asked_for_is_given_up() {
-    let (_listener, lane, _) = origin(Scheme::HTTPS).await;
-    let (ours, _theirs) = tokio::io::duplex(64 * 1024);
-    let (sender, driver) = http2::Builder::new(TokioExecutor::new())
-        .handshake(TokioIo::new(ours))
-        .await
-        .unwrap();
-    tokio::spawn(driver);
-    lane.share(sender);
-    assert!(matches!(lane.at_hand(), Some(Ready::Http2(_))));
+    let (listener, lane, opener) = origin(Scheme::HTTPS).await;
+    let stream = TcpStream::connect(listener.local_addr().unwrap());
+    let link = Link::new(stream.await.unwrap(), LIMIT);
+    let stream = MaybeHttpsStream::Http(TokioIo::new(link));
+    lane.share(http2::Connection::open(stream).await.unwrap());
+    assert!(matches!(lane.at_hand(&opener), Some(Ready::Http2(_))));
     let long_ago = Instant::now().checked_sub(REST).unwrap();
-    if let Some(shared) = &mut lane.state().shared {
+    for shared in &mut lane.state().shared {
         shared.since = long_ago;
     }
-    assert!(lane.at_hand().is_none());
+    assert!(lane.at_hand(&opener).is_none());
 }
