@@ -1,7 +1,8 @@
 //! The request path. Read `Proxy::forward` first: it is what this program does.
 
 use std::{
-    pin::Pin,
+    future::poll_fn,
+    pin::{Pin, pin},
     sync::Arc,
     task::{Context, Poll},
     time::Duration,
@@ -213,8 +214,7 @@ impl Proxy {
         record: &'a mut Record,
     ) -> impl Future<Output = Result<(Answer, Option<Place>), Error>> {
         async move {
-            let tokens = &self.shared.tokens;
-            let token = tokens.get(outbound.identity(), outbound.key()).await?;
+            let token = self.token(outbound).await?;
             record.note_token(token.age());
             let place = self.shared.places.take().await?;
             let answer = self
@@ -227,6 +227,19 @@ impl Proxy {
             drop(place);
             let again = self.send_again(outbound, token, refused, answer, kept, record);
             Box::pin(again).await
+        }
+    }
+
+    /// The token of a request. While it is fetched, a connection is opened.
+    async fn token(&self, outbound: &Outbound<'_>) -> Result<Arc<AccessToken>, NoToken> {
+        let tokens = &self.shared.tokens;
+        let mut token = pin!(tokens.get(outbound.identity(), outbound.key()));
+        match poll_fn(|cx| Poll::Ready(token.as_mut().poll(cx))).await {
+            Poll::Ready(token) => token,
+            Poll::Pending => {
+                self.client.prepare(outbound.uri());
+                token.await
+            }
         }
     }
 

@@ -410,6 +410,12 @@ impl<'r> Outbound<'r> {
         &self.route.identity
     }
 
+    /// Where it goes.
+    #[must_use]
+    pub fn uri(&self) -> &Uri {
+        &self.uri
+    }
+
     /// Its method.
     #[must_use]
     pub fn method(&self) -> &Method {

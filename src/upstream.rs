@@ -20,7 +20,7 @@ use std::{
     time::Duration,
 };
 
-use http::{Request, Response};
+use http::{Request, Response, Uri};
 use http_body_util::{BodyExt, Limited};
 use hyper_util::client::proxy::matcher::Matcher;
 use tokio::time::{Instant, timeout_at};
@@ -124,6 +124,12 @@ impl HttpClient {
             let answer = checked(answer)?;
             Ok(answer.map(|body| Patient::new(body, self.response_timeout)))
         }
+    }
+
+    /// Opens a connection ahead of a request to `target`, if there is none to be had; so that both don't have to be waited for, that and
+    /// what the request still lacks.
+    pub fn prepare(&self, target: &Uri) {
+        self.pool.prepare(target);
     }
 
     async fn limited<T>(

@@ -99,9 +99,10 @@ impl Connection {
         self.state.open.load(Ordering::Relaxed)
     }
 
-    /// Would upstream begin with another request at once?
-    pub(super) fn has_room(&self) -> bool {
-        self.load() < self.state.room.load(Ordering::Relaxed)
+    /// With how many more would upstream begin at once?
+    pub(super) fn room(&self) -> usize {
+        let room = self.state.room.load(Ordering::Relaxed);
+        room.saturating_sub(self.load())
     }
 
     /// Sends the request, which is there until it is sent, and waits for the head of its answer.

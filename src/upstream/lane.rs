@@ -89,6 +89,15 @@ pub(super) struct Found {
     pub(super) is_used: bool,
 }
 
+impl Found {
+    fn used(ready: Ready) -> Self {
+        Self {
+            ready,
+            is_used: true,
+        }
+    }
+}
+
 impl Lane {
     pub(super) fn new(scheme: Scheme, authority: Authority) -> Self {
         // An authority has nothing that a field value may not have.
@@ -130,19 +139,27 @@ impl Lane {
         &self.host
     }
 
-    /// A connection that rests or is shared; else the first that comes to rest or is opened.
+    /// A connection that rests, or one that is shared and has room; else the first that comes to rest or is opened.
     ///
     /// # Errors
     /// Why none could be opened.
     pub(super) async fn take(self: &Arc<Self>, opener: &Opener) -> Result<Found, Failure> {
-        if let Some(ready) = self.at_hand(opener) {
-            return Ok(Found {
-                ready,
-                is_used: true,
-            });
+        if let Some(ready) = self.at_hand(false) {
+            return Ok(Found::used(ready));
         }
         let told = self.ask(opener).await;
         told.unwrap_or_else(|_| Err(Failure::lost()))
+            .or_else(|failure| self.at_hand(true).map(Found::used).ok_or(failure))
+    }
+
+    /// Opens a connection for a request that will come, if there is none to be had.
+    pub(super) fn prepare(self: &Arc<Self>, opener: &Opener) {
+        let opening = {
+            let mut state = self.state();
+            let is_ready = !state.resting.is_empty() || !state.shared.is_empty();
+            (!is_ready && state.opening == 0).then(|| Opening::begin(self, opener, &mut state))
+        };
+        opening.into_iter().for_each(Opening::start);
     }
 
     /// Joins those who wait; one more connection is opened for it, if the next isn't enough for all.
@@ -161,15 +178,11 @@ impl Lane {
         told
     }
 
-    fn at_hand(self: &Arc<Self>, opener: &Opener) -> Option<Ready> {
+    /// With `or_full` also one on which upstream will not begin with it at once.
+    fn at_hand(&self, or_full: bool) -> Option<Ready> {
         let mut state = self.state();
         let now = Instant::now();
-        if let Some(connection) = state.shared(now) {
-            let is_crowded = !connection.has_room() && state.may_share_another();
-            let another = is_crowded.then(|| Opening::begin(self, opener, &mut state));
-            drop(state);
-            // This request doesn't wait for it.
-            another.into_iter().for_each(Opening::start);
+        if let Some(connection) = state.shared(now, or_full) {
             return Some(Ready::Http2(connection));
         }
         loop {
@@ -234,28 +247,26 @@ impl State {
         });
     }
 
-    /// One of those that all share: the first that has room, so that those behind it come to rest; else that with the fewest requests.
-    fn shared(&mut self, now: Instant) -> Option<http2::Connection> {
+    /// One of those that all share: the first that has room, so that those behind it come to rest. Where there may be no more of them, or
+    /// with `or_full`, that which has the fewest requests.
+    fn shared(&mut self, now: Instant, or_full: bool) -> Option<http2::Connection> {
         self.drop_old_shared(now);
-        let roomy = self
-            .shared
+        let may_be_full = or_full || self.shared.len() >= MAX_SHARED;
+        let shared = &mut self.shared;
+        let found = match shared
             .iter()
-            .position(|shared| shared.connection.has_room());
-        let found = match roomy {
-            Some(index) => self.shared.get_mut(index),
-            None => self
-                .shared
+            .position(|shared| shared.connection.room() > 0)
+        {
+            Some(index) => shared.get_mut(index),
+            None if may_be_full => shared
                 .iter_mut()
                 .min_by_key(|shared| shared.connection.load()),
+            None => None,
         };
         found.map(|shared| {
             shared.since = now;
             shared.connection.clone()
         })
-    }
-
-    fn may_share_another(&self) -> bool {
-        self.opening == 0 && self.shared.len() < MAX_SHARED
     }
 
     /// Gives `connection` to the first who still waits; back, if nobody does.
@@ -280,7 +291,11 @@ impl State {
 
     fn share(&mut self, connection: http2::Connection) {
         self.may_share = true;
-        for waiting in self.waiting.drain(..) {
+        let fitting = match self.shared.len() + 1 {
+            MAX_SHARED.. => self.waiting.len(),
+            _ => self.waiting.len().min(connection.room()),
+        };
+        for waiting in self.waiting.drain(..fitting) {
             let _ = waiting.send(Ok(Found {
                 ready: Ready::Http2(connection.clone()),
                 is_used: false,
@@ -295,7 +310,11 @@ impl State {
     /// Tells those who have no opening to wait for any more.
     fn fail(&mut self, failure: &Failure) {
         self.waiting.retain(|waiting| !waiting.is_closed());
-        while self.waiting.len() > self.opening
+        let served = match self.opening {
+            1.. if self.may_share => usize::MAX,
+            opening => opening,
+        };
+        while self.waiting.len() > served
             && let Some(waiting) = self.waiting.pop_front()
         {
             let _ = waiting.send(Err(failure.clone()));
@@ -332,23 +351,31 @@ impl Opening {
             .await
         {
             Ok(Ready::Http1(connection)) => {
+                self.lane.state().may_share = false;
                 self.lane.put(connection, false);
-                self.go_on().into_iter().for_each(Self::start);
+                self.go_on();
             }
-            Ok(Ready::Http2(shared)) => self.lane.share(shared),
+            Ok(Ready::Http2(connection)) => {
+                self.lane.share(connection);
+                self.go_on();
+            }
             Err(error) => self.failure = Failure(error.into()),
         }
     }
 
-    /// Who has waited for a connection that all could share needs one for each now.
-    fn go_on(&self) -> Vec<Self> {
+    /// Opens more for those who have waited for one that all could share and got none of it: one for each, of HTTP/1; else the next one
+    /// that they may share.
+    fn go_on(&self) {
         let mut state = self.lane.state();
-        state.may_share = false;
+        let most = if state.may_share { 1 } else { usize::MAX };
+        let wanted = state.waiting.len().min(most);
         // This one counts until it is dropped.
-        let missing = (state.waiting.len() + 1).saturating_sub(state.opening);
-        (0..missing)
+        let missing = (wanted + 1).saturating_sub(state.opening);
+        let more: Vec<Self> = (0..missing)
             .map(|_| Self::begin(&self.lane, &self.opener, &mut state))
-            .collect()
+            .collect();
+        drop(state);
+        more.into_iter().for_each(Self::start);
     }
 }
 

@@ -84,6 +84,14 @@ impl Pool {
         }
     }
 
+    /// Opens a connection to `target` for a request that will come, if there is none to be had.
+    pub(super) fn prepare(&self, target: &Uri) {
+        // A target that is none is told with the request.
+        if let Ok(lane) = self.lane(Some(target)) {
+            lane.prepare(&self.opener);
+        }
+    }
+
     /// The connections to where a request goes.
     fn lane(&self, target: Option<&Uri>) -> Result<Arc<Lane>, NoAnswer> {
         let (Some(scheme), Some(authority)) = (

@@ -65,6 +65,7 @@ mod sandbox;
 mod sandbox_data;
 mod scripted;
 mod secrets;
+mod shared_upstream;
 mod shutdown;
 mod sign_in;
 mod smoke;

@@ -35,7 +35,7 @@ impl Body {
     ) -> Response<Self> {
         let length = framing::length(answer.headers()).ok().flatten();
         answer.map(|stream| Self {
-            left: length.or(stream.is_end_stream().then_some(0)),
+            left: length.or_else(|| stream.is_end_stream().then_some(0)),
             stream,
             has_all_data: false,
             open,

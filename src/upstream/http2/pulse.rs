@@ -110,7 +110,7 @@ const LONGEST: u32 = 4 * 1024 * 1024;
 /// Of one response, in bytes per second.
 const RATE: u32 = 64 * 1024 * 1024;
 /// How often the way is measured.
-const TRIPS: u32 = 4;
+const TRIPS: u32 = 8;
 /// A connection that is silent for one to two of these, while something is awaited on it, is asked whether it lives; it has another to say
 /// so. All of them together are less than [`FETCH_TIMEOUT`](crate::upstream): a connection whose other end is gone without a word, as
 /// after a change of networks, would stay in the pool, and every token request would wait on it in vain.
