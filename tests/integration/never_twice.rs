@@ -81,7 +81,10 @@ impl Try {
             upstream.stream.set_zero_linger().unwrap();
         }
         drop(upstream);
-        let reply = timeout(PATIENCE, reply).await.expect("no hang").unwrap();
+        let reply = timeout(PATIENCE, reply).await;
+        let reply = reply
+            .unwrap_or_else(|_| panic!("a hang: {self:?}"))
+            .unwrap();
         // `None`: a beginning that no client takes for the whole.
         if let Some(reply) = reply {
             assert_eq!(reply.status, 502, "{self:?}: {reply:?}");
@@ -131,6 +134,14 @@ async fn ask(client: Wire, method: &str, length: usize) -> Option<Reply> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn wherever_upstream_breaks_off_a_request_is_sent_once() {
     let (_upstreams, proxy, raw) = RawUpstream::behind_proxy().await;
+    // With the token there, no connection is opened ahead of its request.
+    let first = tokio::spawn(ask(Wire::connect(&proxy).await, "GET", 0));
+    let mut upstream = raw.accept().await;
+    upstream.head().await;
+    upstream
+        .send("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
+        .await;
+    assert_eq!(first.await.unwrap().unwrap().status, 200);
     let mut tried = 0;
     for (method, body) in [
         ("POST", 100),
