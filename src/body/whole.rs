@@ -13,7 +13,7 @@ use hyper::body::Incoming;
 
 use super::BoxError;
 
-/// A body of a client or of upstream, as hyper receives it, but for one thing.
+/// A body of a client, as hyper receives it, but for one thing.
 ///
 /// hyper takes a stream that is reset with `NO_ERROR`, or whose connection goes away so, for the end of its body, for the sake of
 /// early responses. That cuts a body off as well as any other code, unless `END_STREAM` came before (RFC 9113 §8.1), and then
@@ -26,7 +26,7 @@ pub struct Whole {
 }
 
 impl Whole {
-    /// The body of a message of this version.
+    /// The body of a request of this version.
     #[must_use]
     pub fn new(body: Incoming, version: Version) -> Self {
         Self {
