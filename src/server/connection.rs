@@ -14,6 +14,7 @@ use hyper_util::rt::TokioIo;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     sync::{Notify, watch},
+    task::unconstrained,
     time::{Instant, sleep, sleep_until, timeout},
 };
 use tokio_rustls::TlsAcceptor;
@@ -163,7 +164,8 @@ impl Setup {
         let service = service_fn(|request| answerer.answer(request));
         let mut connection = http1.serve_connection(TokioIo::new(stream), service);
         let stop = stopped.0.clone();
-        let mut stopped = pin!(stopped.wait());
+        // Beside tokio's budget: used up by the connection, it would let them come to nothing, and they wouldn't be asked again.
+        let mut stopped = pin!(unconstrained(stopped.wait()));
         let mut is_stopping = false;
         let mut pause = pin!(sleep(PAUSE));
         let mut begun = 0;
@@ -187,7 +189,7 @@ impl Setup {
             if is_known && !pause.is_elapsed() {
                 return Poll::Pending;
             }
-            while pause.as_mut().poll(cx).is_ready() {
+            while pin!(unconstrained(pause.as_mut())).poll(cx).is_ready() {
                 let before = mem::replace(&mut begun, answerer.answers.begun());
                 if before == begun && answerer.answers.are_written() && !is_stopping {
                     return Poll::Ready(None);
